@@ -1,0 +1,1 @@
+"""Longshore: a self-hosted container registry that speaks Amazon ECR."""

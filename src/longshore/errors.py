@@ -1,0 +1,380 @@
+"""The one family of errors.
+
+A rule that refuses raises one of these, with ECR's own code, its sentence and its extra members.
+It knows no HTTP: each face has one table that turns the family into its protocol's form
+(`api/ecr/errors.py`, `api/oci/errors.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class RegistryError(Exception):
+    """A refusal, in ECR's vocabulary.
+
+    Attributes:
+        code: the error's name on the wire, such as `RepositoryNotFoundException`.
+        message: the sentence for the user.
+        members: further members of the error's shape, by their wire names.
+    """
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str, **members: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.members = members
+
+
+def _in_repository(name: str, registry_id: str) -> str:
+    return f"in the repository with name '{name}' in the registry with id '{registry_id}'"
+
+
+def _bracketed(digests: Iterable[object]) -> str:
+    return "[" + ", ".join(str(digest) for digest in digests) + "]"
+
+
+# --- The request itself ---------------------------------------------------------------------------
+
+
+class InvalidParameter(RegistryError):
+    """A member of the request breaks a constraint."""
+
+    code = "InvalidParameterException"
+
+    @classmethod
+    def at(cls, path: str, reason: str) -> InvalidParameter:
+        """Word the refusal of the member at `path` as ECR does."""
+        return cls(f"Invalid parameter at '{path}' failed to satisfy constraint: '{reason}'")
+
+
+class ValidationFailed(RegistryError):
+    """The generic form of a broken constraint, used by ECR's newer operations."""
+
+    code = "ValidationException"
+
+
+class Serialization(RegistryError):
+    """The body isn't JSON, or a member has the wrong JSON type."""
+
+    code = "SerializationException"
+
+
+class UnknownOperation(RegistryError):
+    """`X-Amz-Target` names no operation of the service."""
+
+    code = "UnknownOperationException"
+
+
+class NotBuiltYet(RegistryError):
+    """An operation or a setting of ECR that Longshore doesn't have yet."""
+
+    code = "UnsupportedOperationException"
+
+
+class MalformedHttpRequest(RegistryError):
+    """The body can't be decoded or was cut short."""
+
+    code = "MalformedHttpRequestException"
+
+
+class RequestEntityTooLarge(RegistryError):
+    """The body is larger than any request of the service may be."""
+
+    code = "RequestEntityTooLargeException"
+
+
+class RequestTimeout(RegistryError):
+    """The client stopped sending in the middle of its request."""
+
+    code = "RequestTimeoutException"
+
+
+class Throttling(RegistryError):
+    """More requests a second than the operator allows."""
+
+    code = "ThrottlingException"
+
+    def __init__(self) -> None:
+        super().__init__("Rate exceeded")
+
+
+class Server(RegistryError):
+    """A failure of the server's own."""
+
+    code = "ServerException"
+
+
+class StorageFull(Server):
+    """The disk under the data directory is full; nothing of the request was kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The registry's storage is full. Nothing of this request was kept. "
+            "Free some space or ask the operator of the registry to, then try again."
+        )
+
+
+# --- Who is asking --------------------------------------------------------------------------------
+
+
+class AuthenticationError(RegistryError):
+    """The request doesn't prove who sends it."""
+
+
+class MissingAuthenticationToken(AuthenticationError):
+    """The request carries no credentials at all."""
+
+    code = "MissingAuthenticationTokenException"
+
+    def __init__(self) -> None:
+        super().__init__("Request is missing Authentication Token")
+
+
+class IncompleteSignature(AuthenticationError):
+    """The Authorization header lacks a part or can't be read."""
+
+    code = "IncompleteSignatureException"
+
+
+class UnrecognizedClient(AuthenticationError):
+    """The access key or the session token is unknown."""
+
+    code = "UnrecognizedClientException"
+
+    def __init__(self) -> None:
+        super().__init__("The security token included in the request is invalid.")
+
+
+class InvalidSignature(AuthenticationError):
+    """The signature is wrong, out of its time, or scoped to another region or service."""
+
+    code = "InvalidSignatureException"
+
+
+class ExpiredToken(AuthenticationError):
+    """A registry token whose twelve hours are over."""
+
+    code = "ExpiredTokenException"
+
+    def __init__(self) -> None:
+        super().__init__("Your authorization token has expired. Reauthenticate and try again.")
+
+
+class AccessDenied(RegistryError):
+    """The caller is known and may not do this."""
+
+    code = "AccessDeniedException"
+
+
+# --- Repositories ---------------------------------------------------------------------------------
+
+
+class RepositoryNotFound(RegistryError):
+    """No repository has this name in this registry."""
+
+    code = "RepositoryNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository with name '{name}' does not exist "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class RepositoryAlreadyExists(RegistryError):
+    """A repository of this name exists."""
+
+    code = "RepositoryAlreadyExistsException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository with name '{name}' already exists "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class RepositoryNotEmpty(RegistryError):
+    """The repository still holds images and `force` wasn't given."""
+
+    code = "RepositoryNotEmptyException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository with name '{name}' in registry with id '{registry_id}' "
+            "cannot be deleted because it still contains images"
+        )
+
+
+class InvalidTagParameter(RegistryError):
+    """A resource tag has an empty key."""
+
+    code = "InvalidTagParameterException"
+
+
+class TooManyTags(RegistryError):
+    """A repository may not have this many resource tags."""
+
+    code = "TooManyTagsException"
+
+
+class LimitExceeded(RegistryError):
+    """A quota of the registry is used up."""
+
+    code = "LimitExceededException"
+
+
+# --- Layers and uploads ---------------------------------------------------------------------------
+
+
+class UploadNotFound(RegistryError):
+    """No such upload in this repository for this caller."""
+
+    code = "UploadNotFoundException"
+
+    def __init__(self, upload_id: str, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"The upload with id '{upload_id}' does not exist {_in_repository(name, registry_id)}"
+        )
+
+
+class InvalidLayer(RegistryError):
+    """The bytes that were uploaded don't have the digest that was named."""
+
+    code = "InvalidLayerException"
+
+
+class InvalidLayerPart(RegistryError):
+    """A part that doesn't follow on the bytes received so far."""
+
+    code = "InvalidLayerPartException"
+
+
+class LayerPartTooSmall(RegistryError):
+    """A part other than the last is under the smallest size of a part."""
+
+    code = "LayerPartTooSmallException"
+
+
+class EmptyUpload(RegistryError):
+    """An upload is completed before any byte of it came."""
+
+    code = "EmptyUploadException"
+
+    def __init__(self, upload_id: str, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"The upload with id '{upload_id}' {_in_repository(name, registry_id)} "
+            "has no layer parts"
+        )
+
+
+class LayerAlreadyExists(RegistryError):
+    """The repository has this layer; the upload was verified and is over."""
+
+    code = "LayerAlreadyExistsException"
+
+    def __init__(self, digest: object, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Layer with digest '{digest}' already exists {_in_repository(name, registry_id)}"
+        )
+
+
+class LayersNotFound(RegistryError):
+    """Layers that the request names aren't in the repository."""
+
+    code = "LayersNotFoundException"
+
+    @classmethod
+    def required(cls, digests: Iterable[object], name: str, registry_id: str) -> LayersNotFound:
+        """Refuse a manifest whose layers aren't all there."""
+        return cls(
+            f"Layers with digests '{_bracketed(digests)}' required for pushing image into "
+            f"repository with name '{name}' in the registry with id '{registry_id}' do not exist"
+        )
+
+    @classmethod
+    def asked(cls, digest: object, name: str, registry_id: str) -> LayersNotFound:
+        """Refuse a layer that was asked for."""
+        return cls(
+            f"Layer with digest '{digest}' does not exist {_in_repository(name, registry_id)}"
+        )
+
+
+class LayerInaccessible(RegistryError):
+    """The layer was uploaded, but no image refers to it yet."""
+
+    code = "LayerInaccessibleException"
+
+    def __init__(self, digest: object, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Layer with digest '{digest}' {_in_repository(name, registry_id)} "
+            "is not referenced by any image"
+        )
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+
+class ImageNotFound(RegistryError):
+    """No such image in the repository."""
+
+    code = "ImageNotFoundException"
+
+    def __init__(self, digest: object | None, tag: str | None, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"The image with imageId {{imageDigest:'{digest or 'null'}', "
+            f"imageTag:'{tag or 'null'}'}} does not exist within the repository with name "
+            f"'{name}' in the registry with id '{registry_id}'"
+        )
+
+
+class ImageAlreadyExists(RegistryError):
+    """The same manifest is there under the same tag."""
+
+    code = "ImageAlreadyExistsException"
+
+    def __init__(self, digest: object, tag: str | None, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Image with digest '{digest}' and tag '{tag or 'null'}' already exists in the "
+            f"repository with name '{name}' in registry with id '{registry_id}'"
+        )
+
+
+class ImageTagAlreadyExists(RegistryError):
+    """The tag is immutable and stands for another image."""
+
+    code = "ImageTagAlreadyExistsException"
+
+    def __init__(self, tag: str, name: str) -> None:
+        super().__init__(
+            f"The image tag '{tag}' already exists in the '{name}' repository "
+            "and cannot be overwritten because the tag is immutable."
+        )
+
+
+class ImageDigestDoesNotMatch(RegistryError):
+    """The digest that was named isn't the manifest's."""
+
+    code = "ImageDigestDoesNotMatchException"
+
+    def __init__(self, given: object, computed: object) -> None:
+        super().__init__(
+            f"The specified image digest '{given}' does not match the digest that "
+            f"Amazon ECR calculated for the image: '{computed}'"
+        )
+
+
+class ReferencedImagesNotFound(RegistryError):
+    """Children of an index or a manifest list aren't in the repository."""
+
+    code = "ReferencedImagesNotFoundException"
+
+    def __init__(self, digests: Iterable[object], name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Images with digests '{_bracketed(digests)}' required for pushing image into "
+            f"repository with name '{name}' in the registry with id '{registry_id}' do not exist"
+        )
