@@ -11,8 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-Millis: TypeAlias = int  # noqa: UP040 - the `type` statement needs Python 3.12
-Clock: TypeAlias = Callable[[], Millis]  # noqa: UP040
+Millis: TypeAlias = int
+Clock: TypeAlias = Callable[[], Millis]
 
 SECOND: Millis = 1_000
 MINUTE: Millis = 60 * SECOND

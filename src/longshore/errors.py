@@ -332,6 +332,13 @@ class ImageNotFound(RegistryError):
         )
 
 
+class RequestedImageNotFound(ImageNotFound):
+    """The same, in the words of the registry face."""
+
+    def __init__(self) -> None:
+        RegistryError.__init__(self, "Requested image not found")
+
+
 class ImageAlreadyExists(RegistryError):
     """The same manifest is there under the same tag."""
 

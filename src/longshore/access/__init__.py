@@ -1,0 +1,1 @@
+"""Who is asking: signatures, access keys, registry tokens, and the cryptography they rest on."""

@@ -1,0 +1,1 @@
+"""The faces: they speak HTTP and translate, and decide nothing."""

@@ -1,0 +1,1 @@
+"""Dumb bytes, named by digest."""

@@ -1,0 +1,13 @@
+"""The command line."""
+
+from __future__ import annotations
+
+from longshore.cli.commands import app
+
+
+def main() -> None:
+    """Run `longshore`."""
+    app(prog_name="longshore")
+
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""The one place of truth: everything that Longshore knows, in SQL."""

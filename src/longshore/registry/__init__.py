@@ -1,0 +1,1 @@
+"""The rules: plain functions, one module per noun, that know no HTTP."""

@@ -1,0 +1,1 @@
+"""The ECR face: AWS JSON 1.1 at `POST /`."""

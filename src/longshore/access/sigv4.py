@@ -1,0 +1,398 @@
+"""AWS Signature Version 4, the verifying side.
+
+Only the form with an `Authorization` header is spoken (IAM User Guide, "Create a signed AWS API
+request"). `read_signature` needs the head alone, `SignatureVerifier.verify` also the secret and the
+body's hash; between them a caller holds the credential's scope and key against what it knows.
+
+A signature covers the path in its normal form, without empty, `.` and `..` segments: whoever routes
+by the path as it was sent must know that `/a/../b` and `/b` are signed alike.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import string
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b, sha256
+from operator import itemgetter
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from longshore.clock import MINUTE, SECOND, Clock, Millis, as_datetime
+from longshore.errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_TERMINATOR = "aws4_request"
+_ISO_BASIC = "%Y%m%dT%H%M%SZ"
+_PARAMETERS = ("Credential", "Signature", "SignedHeaders")
+_PRESIGNED = frozenset({b"x-amz-algorithm", b"x-amz-credential", b"x-amz-signature"})
+_CONTENT_SHA256 = b"x-amz-content-sha256"
+# A second one of these would be read otherwise than it was signed, or not at all.
+_ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"date", b"host"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What a signature covers besides the body, as it came over the wire.
+
+    Path and query (without its `?`) are percent-encoded as they were sent. Headers are in their
+    order, repeated ones repeated, with names in lower case.
+    """
+
+    method: str
+    path: bytes
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the `Authorization` header claims, read but not verified.
+
+    Its parts agree with each other and with the head that it was read from: `date` (`YYYYMMDD`) is
+    the day of `timestamp` (`YYYYMMDD'T'HHMMSS'Z'`), and `signed_headers`, sorted and in lower case,
+    are all there and all that must be signed. `signature` is what was sent, in hex if all is well.
+    """
+
+    access_key_id: str
+    date: str
+    region: str
+    service: str
+    signed_headers: tuple[str, ...]
+    signature: str = field(repr=False)
+    timestamp: str
+    security_token: str | None = field(repr=False)
+
+    @property
+    def scope(self) -> str:
+        """The credential's scope as it is signed."""
+        return f"{self.date}/{self.region}/{self.service}/{_TERMINATOR}"
+
+
+def read_signature(head: RequestHead) -> Signature:
+    """Read the signature that a request carries.
+
+    The sentences are AWS's; what was sent isn't repeated in them, since people put secrets in the
+    wrong places.
+
+    Raises:
+        MissingAuthenticationToken: there is no `Authorization`, or it is of another kind.
+        IncompleteSignature: it lacks a part, can't be read or can be read in two ways.
+        InvalidSignature: it doesn't cover what it must, or its parts contradict each other.
+    """
+    headers = _folded(head.headers)
+    _refuse_presigned(head.query)
+    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    if not authorization.startswith("AWS4-"):
+        raise MissingAuthenticationToken
+    algorithm, _, parameter_list = authorization.partition(" ")
+    if algorithm != _ALGORITHM:
+        raise IncompleteSignature(f"Unsupported AWS 'algorithm': {algorithm[:40]!a}.")
+    parameters = _read_parameters(parameter_list)
+    date_header = b"x-amz-date" if b"x-amz-date" in headers else b"date"
+    _require_parts(parameters, dated=date_header in headers)
+    timestamp = _read_timestamp(headers[date_header])
+    signed_headers = _read_signed_headers(parameters["SignedHeaders"])
+    _require_coverage(headers, signed_headers, date_header)
+    _refuse_unsigned_body(headers)
+    token = headers.get(b"x-amz-security-token")
+    return Signature(
+        *_read_credential(parameters["Credential"], timestamp),
+        signed_headers=signed_headers,
+        signature=parameters["Signature"],
+        timestamp=timestamp,
+        security_token=None if token is None else token.decode("latin-1"),
+    )
+
+
+class SignatureVerifier:
+    """Verifies signatures against secrets. Threads may share one.
+
+    A signature's time may be `skew` milliseconds from the clock's either way; ECR allows fifteen
+    minutes. `cached_keys` signing keys are remembered; each is good for one secret and one day.
+    """
+
+    def __init__(self, clock: Clock, skew: Millis = 15 * MINUTE, cached_keys: int = 1024) -> None:
+        self._clock = clock
+        self._skew = skew
+        self._keys = _SigningKeys(cached_keys)
+
+    @staticmethod
+    def check_scope(
+        signature: Signature, *, region: str | Callable[[str], bool], service: str
+    ) -> None:
+        """Hold the credential's scope against this server's region, or regions, and service.
+
+        Raises:
+            InvalidSignature: the credential is scoped to another region or service.
+        """
+        given = signature.region
+        faults = []
+        if not (region(given) if callable(region) else region == given):
+            faults.append(f"Credential should be scoped to a valid region, not '{given}'.")
+        if signature.service != service:
+            faults.append(f"Credential should be scoped to correct service: '{service}'.")
+        if faults:
+            raise InvalidSignature(" ".join(faults))
+
+    def verify(
+        self, signature: Signature, head: RequestHead, body_sha256: str, secret: str
+    ) -> None:
+        """Prove that whoever holds `secret` signed this request, lately.
+
+        Args:
+            signature: what `read_signature` read from `head`.
+            head: the request without its body.
+            body_sha256: of the body as received, in lower-case hex.
+            secret: the secret access key of the signature's `access_key_id`.
+
+        Raises:
+            InvalidSignature: the signature is wrong, out of its time or for another body.
+        """
+        self._check_time(signature.timestamp)
+        headers = _folded(head.headers)
+        if headers.get(_CONTENT_SHA256, body_sha256.encode()) != body_sha256.encode():
+            raise InvalidSignature(
+                "The provided 'x-amz-content-sha256' header does not match what was computed."
+            )
+        request_hash = sha256(_canonical_request(head, headers, signature, body_sha256)).hexdigest()
+        signed = f"{_ALGORITHM}\n{signature.timestamp}\n{signature.scope}\n{request_hash}"
+        label = self._keys.label(secret, signature.scope)
+        known = self._keys.find(label)
+        key = known or _signing_key(secret, signature)
+        expected = hmac.digest(key, signed.encode(), "sha256").hex()
+        if not hmac.compare_digest(expected.encode(), signature.signature.encode()):
+            raise InvalidSignature(
+                "The request signature we calculated does not match the signature you provided. "
+                "Check your AWS Secret Access Key and signing method. "
+                "Consult the service documentation for details."
+            )
+        if known is None:
+            # Only now: whoever can't sign must not push others' keys out.
+            self._keys.keep(label, key)
+
+    def _check_time(self, timestamp: str) -> None:
+        # Signatures tell whole seconds; so does the clock they are held against.
+        now = self._clock() // SECOND * SECOND
+        signed = int(datetime.fromisoformat(timestamp).timestamp()) * SECOND
+        minutes = f"{self._skew / MINUTE:g} min."
+        if signed < now - self._skew:
+            raise InvalidSignature(
+                f"Signature expired: {timestamp} is now earlier than "
+                f"{_timestamp(now - self._skew)} ({_timestamp(now)} - {minutes})"
+            )
+        if signed > now + self._skew:
+            raise InvalidSignature(
+                f"Signature not yet current: {timestamp} is still later than "
+                f"{_timestamp(now + self._skew)} ({_timestamp(now)} + {minutes})"
+            )
+
+
+class _SigningKeys:
+    """The signing keys used last.
+
+    Secrets aren't remembered: a key is found by a label that can't be traced back, and is of no use
+    after its day.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._label_key = secrets.token_bytes(32)
+        self._keys: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def label(self, secret: str, scope: str) -> bytes:
+        # A scope holds no line break, so no other two make the same text.
+        return blake2b(f"{scope}\n{secret}".encode(), key=self._label_key, digest_size=32).digest()
+
+    def find(self, label: bytes) -> bytes | None:
+        with self._lock:
+            key = self._keys.get(label)
+            if key is not None:
+                self._keys.move_to_end(label)
+            return key
+
+    def keep(self, label: bytes, key: bytes) -> None:
+        with self._lock:
+            self._keys[label] = key
+            if len(self._keys) > self._limit:
+                self._keys.popitem(last=False)
+
+
+def _folded(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Trim and fold the values of headers, and join repeated ones, as they are signed."""
+    folded: dict[bytes, bytes] = {}
+    for name, raw in headers:
+        value = b" ".join(raw.split())
+        if name in folded:
+            if name in _ONCE or name.startswith(b"x-amz-"):
+                raise IncompleteSignature(f"The header '{_title(name)}' may be sent only once.")
+            value = folded[name] + b"," + value
+        folded[name] = value
+    return folded
+
+
+def _refuse_presigned(query: bytes) -> None:
+    names = {pair.partition(b"=")[0] for pair in query.lower().split(b"&")}
+    if not names.isdisjoint(_PRESIGNED):
+        raise IncompleteSignature(
+            "Presigned requests are not supported: sign with the 'Authorization' header."
+        )
+
+
+def _read_parameters(parameter_list: str) -> dict[str, str]:
+    if not (parameter_list.isascii() and parameter_list.isprintable()):
+        raise IncompleteSignature("Authorization header must consist of printable ASCII.")
+    parameters: dict[str, str] = {}
+    # Commas, blanks or both part them, as AWS reads it.
+    for part in parameter_list.replace(",", " ").split():
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise IncompleteSignature(
+                "Invalid key=value pair (missing equal-sign) in Authorization header."
+            )
+        if name in parameters:
+            raise IncompleteSignature("Authorization header has the same parameter twice.")
+        parameters[name] = value
+    return parameters
+
+
+def _require_parts(parameters: Mapping[str, str], *, dated: bool) -> None:
+    faults = [f"'{name}' parameter." for name in _PARAMETERS if not parameters.get(name)]
+    if not dated:
+        faults.append("existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if faults:
+        sentences = " ".join(f"Authorization header requires {fault}" for fault in faults)
+        raise IncompleteSignature(f"{sentences} Authorization={_ALGORITHM} ...")
+
+
+def _read_timestamp(value: bytes) -> str:
+    try:
+        text = value.decode("ascii")
+        if " " in text:
+            # `Date` in HTTP's own form; what is signed is the same moment in ISO 8601.
+            moment = parsedate_to_datetime(text)
+            text = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).strftime(_ISO_BASIC)
+        if len(text) == 16 and text[8] + text[15] == "TZ" and (text[:8] + text[9:15]).isdigit():
+            datetime.fromisoformat(text)
+            return text
+    except (ValueError, OverflowError):
+        pass
+    raise IncompleteSignature(
+        f"Date must be in ISO-8601 'basic format'. Got {value[:40].decode('latin-1')!a}."
+    )
+
+
+def _read_signed_headers(text: str) -> tuple[str, ...]:
+    names = text.lower().split(";")
+    if text != ";".join(sorted(set(names))) or "" in names:
+        raise IncompleteSignature("The 'SignedHeaders' must be sorted, unique and in lower case.")
+    return tuple(names)
+
+
+def _require_coverage(
+    headers: Collection[bytes], signed_headers: Sequence[str], date_header: bytes
+) -> None:
+    signed = {name.encode() for name in signed_headers}
+    required = {b"host", date_header, *(name for name in headers if name.startswith(b"x-amz-"))}
+    faults = [
+        f"'{_title(name)}' must be a 'SignedHeader' in the AWS Authorization."
+        for name in sorted(required - signed)
+    ]
+    absent = sorted(signed.difference(headers))
+    faults += [f"The 'SignedHeader' '{_title(name)}' is not in the request." for name in absent]
+    if faults:
+        raise InvalidSignature(" ".join(faults))
+
+
+def _refuse_unsigned_body(headers: Mapping[bytes, bytes]) -> None:
+    declared = headers.get(_CONTENT_SHA256, b"")
+    if declared.startswith((b"UNSIGNED-", b"STREAMING-")):
+        raise InvalidSignature(
+            f"The body must be signed: {declared[:60].decode('latin-1')!a} as "
+            "'x-amz-content-sha256' is not supported."
+        )
+
+
+def _read_credential(credential: str, timestamp: str) -> tuple[str, str, str, str]:
+    elements = credential.split("/")
+    if len(elements) != 5 or not all(elements):
+        raise IncompleteSignature(
+            "Credential must have exactly 5 slash-delimited elements, "
+            "e.g. keyid/date/region/service/term."
+        )
+    access_key_id, date, region, service, terminator = elements
+    if terminator != _TERMINATOR:
+        raise InvalidSignature(
+            "Credential should be scoped with a valid terminator: "
+            f"'{_TERMINATOR}', not '{terminator}'."
+        )
+    if date != timestamp[:8]:
+        raise InvalidSignature(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from "
+            f"HTTP: '{date}' != '{timestamp[:8]}', from '{timestamp}'."
+        )
+    return access_key_id, date, region, service
+
+
+def _canonical_request(
+    head: RequestHead, headers: Mapping[bytes, bytes], signature: Signature, body_sha256: str
+) -> bytes:
+    names = [name.encode() for name in signature.signed_headers]
+    return b"\n".join(
+        (
+            head.method.encode(),
+            _canonical_path(head.path).encode(),
+            _canonical_query(head.query).encode(),
+            *[name + b":" + headers[name] for name in names],
+            b"",
+            b";".join(names),
+            body_sha256.encode(),
+        )
+    )
+
+
+def _canonical_path(path: bytes) -> str:
+    """Normalise the path and encode it once more (every service but S3 is signed so)."""
+    if path == b"/":
+        return "/"
+    kept: list[bytes] = []
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            del kept[-1:]
+        elif segment not in {b"", b"."}:
+            kept.append(segment)
+    end = b"/" if kept and path.endswith(b"/") else b""
+    return quote(b"/" + b"/".join(kept) + end, safe="/~")
+
+
+def _canonical_query(query: bytes) -> str:
+    """Sort the parameters, which are taken as encoded already where they could be."""
+    if not query:
+        return ""
+    pairs = [pair.partition("=") for pair in quote(query, safe=string.punctuation).split("&")]
+    pairs.sort(key=itemgetter(0, 2))
+    return "&".join(f"{name}={value}" for name, _, value in pairs)
+
+
+def _signing_key(secret: str, signature: Signature) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for element in (signature.date, signature.region, signature.service, _TERMINATOR):
+        key = hmac.digest(key, element.encode(), "sha256")
+    return key
+
+
+def _timestamp(moment: Millis) -> str:
+    return as_datetime(moment).strftime(_ISO_BASIC)
+
+
+def _title(name: bytes) -> str:
+    return name.decode("latin-1").title()

@@ -1,0 +1,133 @@
+"""The ASGI application: which face a request is for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from longshore.api.ecr.layers import DOWNLOAD_PATH
+from longshore.api.http import ClientDisconnected, Request, Response
+from longshore.api.oci.blobs import serve
+from longshore.errors import AccessDenied, LayersNotFound, RegistryError
+from longshore.registry import downloads
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from longshore.api.ecr.face import EcrFace
+    from longshore.api.http import Receive, Scope, Send
+    from longshore.api.oci.face import OciFace
+    from longshore.api.workers import Workers
+    from longshore.registry.context import Context
+
+_log = logging.getLogger(__name__)
+_access_log = logging.getLogger("longshore.access")
+
+_WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
+
+  the ECR API:      aws ecr ... --endpoint-url <this address>
+  the registry:     docker login <this host>
+  credentials:      longshore env, on the machine that runs the server
+"""
+
+
+class App:
+    """Answers every request: the two faces on one port.
+
+    Args:
+        context: the store.
+        ecr: answers `POST /`.
+        oci: answers what is below `/v2/`.
+        workers: where the rules run.
+        idle_timeout: how long a client may pause in the middle of a body, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        ecr: EcrFace,
+        oci: OciFace,
+        workers: Workers,
+        idle_timeout: float,
+    ) -> None:
+        self._context = context
+        self._ecr = ecr
+        self._oci = oci
+        self._workers = workers
+        self._idle_timeout = idle_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"Longshore serves HTTP, not {scope['type']}")
+        request = Request(scope, receive, self._idle_timeout)
+        started = time.perf_counter()
+        try:
+            response = await self._answer(request)
+            await response.send(request, send, self._workers)
+        except ClientDisconnected:
+            return
+        if _access_log.isEnabledFor(logging.INFO):
+            _access_log.info(
+                "%s %s %d %.1fms %s",
+                request.method,
+                _without_secrets(request.path),
+                response.status,
+                (time.perf_counter() - started) * 1000,
+                request.id,
+            )
+
+    async def _answer(self, request: Request) -> Response:
+        answer, answer_to_failure = self._face_of(request)
+        try:
+            return await answer(request)
+        except ClientDisconnected:
+            raise
+        except Exception:  # noqa: BLE001 - the outermost place: every client gets an answer
+            _log.exception("request %s failed: %s", request.id, request.method)
+            return answer_to_failure(request)
+
+    def _face_of(
+        self, request: Request
+    ) -> tuple[Callable[[Request], Awaitable[Response]], Callable[[Request], Response]]:
+        path = request.path
+        if path == "/v2" or path.startswith("/v2/"):
+            return self._oci.answer, self._oci.answer_to_failure
+        if path == "/" and request.method == "POST":
+            return self._ecr.answer, self._ecr.answer_to_failure
+        return self._elsewhere, _failure
+
+    async def _elsewhere(self, request: Request) -> Response:
+        reading = request.method in {"GET", "HEAD"}
+        if reading and request.path.startswith(DOWNLOAD_PATH):
+            return await self._download(request)
+        if reading and request.path == "/":
+            return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, _WELCOME)
+        return _text(404, "Nothing is here. The ECR API is POST /, the registry is below /v2/.")
+
+    async def _download(self, request: Request) -> Response:
+        ticket = request.path.removeprefix(DOWNLOAD_PATH)
+        try:
+            layer, file = await self._workers.run(downloads.redeem, self._context, ticket)
+        except AccessDenied as error:
+            return _text(403, error.message)
+        except LayersNotFound as error:
+            return _text(404, error.message)
+        except RegistryError as error:
+            return _text(404 if error.code == "RepositoryNotFoundException" else 500, error.message)
+        return serve(request, layer, file)
+
+
+def _failure(request: Request) -> Response:
+    return _text(500, f"The server failed. Its log tells why, under the request id {request.id}.")
+
+
+def _text(status: int, message: str) -> Response:
+    return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{message}\n".encode())
+
+
+def _without_secrets(path: str) -> str:
+    # A ticket opens a layer to whoever holds it.
+    return DOWNLOAD_PATH + "***" if path.startswith(DOWNLOAD_PATH) else path

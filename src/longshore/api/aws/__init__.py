@@ -1,0 +1,1 @@
+"""The wire protocols of AWS: a service's published model turned into code at start-up."""

@@ -1,0 +1,132 @@
+"""The ECR face: from a signed HTTP request to an operation, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from longshore.access.sigv4 import read_signature
+from longshore.api.ecr.calls import Call
+from longshore.api.ecr.errors import CONTENT_TYPE, response_to
+from longshore.api.ecr.operations import OPERATIONS
+from longshore.api.http import Response
+from longshore.errors import (
+    MalformedHttpRequest,
+    NotBuiltYet,
+    RegistryError,
+    Server,
+    UnknownOperation,
+    UnrecognizedClient,
+)
+from longshore.names import is_region
+from longshore.registry import access_keys
+
+if TYPE_CHECKING:
+    from longshore.access.sigv4 import RequestHead, Signature, SignatureVerifier
+    from longshore.api.aws.json import JsonService
+    from longshore.api.hosts import Hosts
+    from longshore.api.http import Request
+    from longshore.api.throttle import Throttle
+    from longshore.api.workers import Workers
+    from longshore.registry.context import Context
+
+SERVICE = "ecr"
+
+
+class EcrFace:
+    """Answers `POST /`.
+
+    Args:
+        context: the store.
+        hosts: the names under which the server is known.
+        service: the service model, compiled.
+        verifier: checks signatures.
+        throttle: counts requests.
+        workers: where operations run.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        hosts: Hosts,
+        service: JsonService,
+        verifier: SignatureVerifier,
+        throttle: Throttle,
+        workers: Workers,
+    ) -> None:
+        self._context = context
+        self._hosts = hosts
+        self._service = service
+        self._verifier = verifier
+        self._throttle = throttle
+        self._workers = workers
+        # The largest request is a part, which JSON carries as base64, with its few other members.
+        self._largest_body = context.limits.layer_part_largest * 4 // 3 + 64 * 1024
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            response = await self._answer(request)
+        except RegistryError as error:
+            response = response_to(error)
+        return response.with_headers(x_amzn_RequestId=request.id)
+
+    def answer_to_failure(self, request: Request) -> Response:
+        """Tell the client that the server failed, and where its operator can read why."""
+        error = Server(f"The server failed. Its log tells why, under the request id {request.id}.")
+        return response_to(error).with_headers(x_amzn_RequestId=request.id)
+
+    async def _answer(self, request: Request) -> Response:
+        head = request.head()
+        signature = read_signature(head)
+        if request.header(b"content-encoding") not in {None, "", "identity"}:
+            raise MalformedHttpRequest(
+                "The body must be sent as it is, without a Content-Encoding."
+            )
+        body = await request.body(self._largest_body)
+        return await self._workers.run(self._perform, request, head, signature, body)
+
+    def _perform(
+        self, request: Request, head: RequestHead, signature: Signature, body: bytes
+    ) -> Response:
+        key = self._authenticate(request, head, signature, body)
+        name = self._operation_name(request)
+        parsed = self._service.operations[name].parse(body)
+        if name not in OPERATIONS:
+            raise NotBuiltYet(
+                f"{name} is not built yet in Longshore. docs/operations.md lists what is."
+            )
+        call = Call(
+            context=self._context,
+            hosts=self._hosts,
+            caller=key.caller,
+            access_key_id=key.id,
+            region=signature.region,
+            base_url=request.base_url,
+        )
+        self._throttle.count(name, call.registry(parsed.get("registryId")))
+        output = OPERATIONS[name].handler(call, parsed)
+        content = self._service.operations[name].serialize(output)
+        return Response(200, {"Content-Type": CONTENT_TYPE}, content)
+
+    def _authenticate(
+        self, request: Request, head: RequestHead, signature: Signature, body: bytes
+    ) -> access_keys.AccessKey:
+        region = self._hosts.region_of_endpoint(request.host)
+        self._verifier.check_scope(
+            signature, region=is_region if region is None else region, service=SERVICE
+        )
+        key = access_keys.find(self._context, signature.access_key_id)
+        if key is None or signature.security_token is not None:
+            raise UnrecognizedClient
+        self._verifier.verify(signature, head, hashlib.sha256(body).hexdigest(), key.secret)
+        return key
+
+    def _operation_name(self, request: Request) -> str:
+        prefix, _, name = (request.header(b"x-amz-target") or "").partition(".")
+        if prefix != self._service.target_prefix or name not in self._service.operations:
+            raise UnknownOperation(
+                f"X-Amz-Target must be {self._service.target_prefix}.<an operation of Amazon ECR>"
+            )
+        return name

@@ -1,0 +1,61 @@
+"""A request on the registry face, once it's known what it is for and who sends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from longshore.api.oci.errors import InvalidDigest
+from longshore.names import Digest, Registry
+
+if TYPE_CHECKING:
+    from longshore.api.http import Request
+    from longshore.api.workers import Workers
+    from longshore.registry.context import Caller, Context
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request.
+
+    Attributes:
+        context: the store.
+        workers: where the rules run.
+        request: what came over the wire.
+        body: its body, where the route has it read beforehand.
+        registry: the registry that the host names.
+        caller: who sends it.
+        name: the repository's name, checked; empty where the route has none.
+        argument: the last part of the path: a digest, a tag or an upload id, unchecked.
+    """
+
+    context: Context
+    workers: Workers
+    request: Request
+    body: bytes
+    registry: Registry
+    caller: Caller
+    name: str
+    argument: str
+
+    def digest(self, text: str | None = None) -> Digest:
+        """Read `text`, or the path's argument, as a digest that the dialect accepts.
+
+        Raises:
+            InvalidDigest: it isn't one.
+        """
+        text = self.argument if text is None else text
+        try:
+            digest = Digest.parse(text)
+        except ValueError:
+            raise InvalidDigest(
+                "The digest must be an algorithm, a colon and lower-case hex digits, "
+                "such as sha256:<64 digits>"
+            ) from None
+        if digest.algorithm not in self.context.dialect.manifest_rules.algorithms:
+            raise InvalidDigest(f"Digests by {digest.algorithm} are not supported by this registry")
+        return digest
+
+    def url(self, path: str) -> str:
+        """Return the absolute URL of `path` below this repository."""
+        return f"{self.request.base_url}/v2/{self.name}/{path}"

@@ -1,0 +1,104 @@
+"""The registry face: from an HTTP request below `/v2/` to a rule, and back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import inspect
+from typing import TYPE_CHECKING, cast
+
+from longshore.api.oci.calls import Call
+from longshore.api.oci.errors import not_authorized, response_to
+from longshore.api.oci.routes import find_route
+from longshore.errors import RegistryError, Server, UnrecognizedClient
+from longshore.registry import registry_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longshore.api.hosts import Hosts
+    from longshore.api.http import Request, Response
+    from longshore.api.oci.routes import Route
+    from longshore.api.throttle import Throttle
+    from longshore.api.workers import Workers
+    from longshore.names import Registry
+    from longshore.registry.context import Caller, Context
+
+
+class OciFace:
+    """Answers everything below `/v2/`.
+
+    Args:
+        context: the store.
+        hosts: the names under which the server is known.
+        throttle: counts requests.
+        workers: where the rules run.
+    """
+
+    def __init__(
+        self, *, context: Context, hosts: Hosts, throttle: Throttle, workers: Workers
+    ) -> None:
+        self._context = context
+        self._hosts = hosts
+        self._throttle = throttle
+        self._workers = workers
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            response = await self._answer(request)
+        except UnrecognizedClient:
+            response = not_authorized(request.base_url)
+        except RegistryError as error:
+            response = response_to(error, self._context.dialect.name)
+        return response.with_headers(Docker_Distribution_Api_Version="registry/2.0")
+
+    def answer_to_failure(self, request: Request) -> Response:
+        """Tell the client that the server failed, and where its operator can read why."""
+        error = Server(f"The server failed. Its log tells why, under the request id {request.id}.")
+        return response_to(error, self._context.dialect.name)
+
+    async def _answer(self, request: Request) -> Response:
+        registry = self._hosts.registry_of(request.host)
+        password = _password(request)
+        route, name, argument = find_route(request.method, request.path)
+        body = b""
+        if route.reads_manifest:
+            body = await request.body(self._context.limits.manifest_size)
+
+        def call() -> Call:
+            caller = self._admit(registry, route, password)
+            return Call(
+                self._context, self._workers, request, body, registry, caller, name, argument
+            )
+
+        if inspect.iscoroutinefunction(route.handler):
+            return cast("Response", await route.handler(await self._workers.run(call)))
+        handler = cast("Callable[[Call], Response]", route.handler)
+        # One hop: who it is and what they want in the same thread.
+        return await self._workers.run(lambda: handler(call()))
+
+    def _admit(self, registry: Registry, route: Route, password: str) -> Caller:
+        caller = registry_tokens.authenticate(self._context, password, registry)
+        self._throttle.count(route.operation, registry)
+        return caller
+
+
+def _password(request: Request) -> str:
+    """Return the password of Basic authentication (RFC 7617), whose user must be `AWS`.
+
+    Raises:
+        UnrecognizedClient: there is none.
+    """
+    headers = [value for key, value in request.headers if key == b"authorization"]
+    scheme, _, parameter = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")
+    if scheme.lower() != b"basic":
+        raise UnrecognizedClient
+    try:
+        credentials = base64.b64decode(parameter.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise UnrecognizedClient from None
+    user, colon, password = credentials.partition(":")
+    if user != registry_tokens.USER_NAME or not colon:
+        raise UnrecognizedClient
+    return password

@@ -1,0 +1,123 @@
+"""Manifests on the registry face (OCI distribution-spec, "Pulling manifests" and "Pushing")."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from longshore.api.http import Response
+from longshore.errors import (
+    ImageAlreadyExists,
+    ImageNotFound,
+    InvalidParameter,
+    RequestedImageNotFound,
+)
+from longshore.names import Digest, is_tag
+from longshore.registry import image_batches, images
+from longshore.registry.image_batches import ImageId
+
+if TYPE_CHECKING:
+    from longshore.api.oci.calls import Call
+    from longshore.registry.images import StoredManifest
+
+# OCI distribution-spec, "Pulling manifests": a tag has at most 128 characters.
+TAG_MAX_LENGTH = 128
+_MAX_TAGS_OF_A_PUSH = 10
+
+
+def get(call: Call) -> Response:
+    """GET or HEAD /v2/<name>/manifests/<reference>."""
+    manifest = _find(call)
+    return Response(
+        200,
+        {
+            "Content-Type": manifest.media_type,
+            "Docker-Content-Digest": str(manifest.digest),
+        },
+        manifest.content,
+    )
+
+
+def put(call: Call) -> Response:
+    """PUT /v2/<name>/manifests/<reference>, with further tags in `?tag=` beside a digest."""
+    digest = call.digest() if ":" in call.argument else None
+    tags = _tags_beside(call) if digest is not None else [_checked_tag(call.argument)]
+    content_type = call.request.header(b"content-type")
+    names: list[str | None] = [*tags] or [None]
+    for tag in names:
+        # The same manifest under the same tag is what the client wanted.
+        with suppress(ImageAlreadyExists):
+            images.put(
+                call.context,
+                call.registry,
+                call.name,
+                call.body,
+                media_type=content_type,
+                tag=tag,
+                digest=digest,
+            )
+    computed = digest or Digest.of(call.body)
+    headers = {
+        "Location": call.url(f"manifests/{call.argument}"),
+        "Docker-Content-Digest": str(computed),
+    }
+    subject = images.get_by_digest(call.context, call.registry, call.name, computed).subject
+    if subject is not None:
+        headers["OCI-Subject"] = subject
+    if digest is not None and tags:
+        headers["OCI-Tag"] = ", ".join(tags)
+    return Response(201, headers)
+
+
+def delete(call: Call) -> Response:
+    """DELETE /v2/<name>/manifests/<reference>: an image by its digest, or a tag by its name."""
+    if ":" in call.argument:
+        image_id = ImageId(digest=str(call.digest()))
+    else:
+        image_id = ImageId(tag=_checked_tag(call.argument))
+    image_batches.delete_one(
+        call.context,
+        call.registry,
+        call.name,
+        image_id,
+        keep_image=call.context.dialect.untagging_keeps_image,
+    )
+    return Response(202)
+
+
+def _find(call: Call) -> StoredManifest:
+    context, registry, name, reference = call.context, call.registry, call.name, call.argument
+    try:
+        if ":" in reference:
+            return images.get_by_digest(context, registry, name, call.digest())
+        manifest = images.get_by_tag(context, registry, name, reference)
+    except ImageNotFound as error:
+        raise RequestedImageNotFound from error
+    return image_batches.acceptable(context, manifest, _accepted(call))
+
+
+def _accepted(call: Call) -> list[str]:
+    """Return the media types that the client accepts; none where it accepts anything."""
+    accepted = [
+        media_type.partition(";")[0].strip()
+        for key, value in call.request.headers
+        if key == b"accept"
+        for media_type in value.decode("latin-1").split(",")
+    ]
+    return [] if "*/*" in accepted else accepted
+
+
+def _tags_beside(call: Call) -> list[str]:
+    tags = [value for key, value in call.request.query if key == "tag"]
+    if len(tags) > _MAX_TAGS_OF_A_PUSH:
+        raise InvalidParameter(f"A manifest may be pushed with at most {_MAX_TAGS_OF_A_PUSH} tags")
+    return [_checked_tag(tag) for tag in tags]
+
+
+def _checked_tag(tag: str) -> str:
+    if not is_tag(tag, TAG_MAX_LENGTH):
+        raise InvalidParameter.at(
+            "imageTag",
+            "Member must satisfy regular expression pattern: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}",
+        )
+    return tag

@@ -1,0 +1,74 @@
+"""Receiving the bytes of an upload: off the event loop, in large pieces.
+
+Small pieces from the network are gathered before a thread hashes and writes them, and the next
+ones are read while it does: one hop per piece would cost more than the hashing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from longshore.api.http import ClientDisconnected
+from longshore.registry import uploads
+
+if TYPE_CHECKING:
+    from longshore.api.oci.calls import Call
+    from longshore.registry.uploads import Part, Upload
+
+_PIECE = 2 * 1024 * 1024
+
+
+async def receive(call: Call, upload: Upload, announced: int | None = None) -> int:
+    """Append the body of the request to an upload.
+
+    Args:
+        call: the request.
+        upload: where its bytes go.
+        announced: how many there must be, where that is known.
+
+    Returns:
+        The size of the upload after that, in bytes.
+
+    Raises:
+        InvalidLayerPart: another number of bytes came than was announced; none of them counts.
+        ClientDisconnected: the client broke off; what came until then counts.
+    """
+    if call.request.content_length == 0:
+        return upload.size
+    part = await call.workers.run(uploads.Part(call.context, upload).__enter__)
+    try:
+        await _append_all(call, part)
+        if announced is not None and part.size - upload.size != announced:
+            part.abandon()
+            uploads.refuse_part(
+                upload, f"It has {part.size - upload.size} bytes and announced {announced}"
+            )
+        return part.size
+    finally:
+        await asyncio.shield(call.workers.run(part.__exit__))
+
+
+async def _append_all(call: Call, part: Part) -> None:
+    writing: asyncio.Future[None] | None = None
+    gathered = bytearray()
+    try:
+        async for chunk in call.request.chunks():
+            gathered += chunk
+            if len(gathered) >= _PIECE:
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(call.workers.run(part.append, gathered))
+                gathered = bytearray()
+    except ClientDisconnected:
+        # Kept: the client may resume from here.
+        if writing is not None:
+            await writing
+        await call.workers.run(part.append, gathered)
+        raise
+    finally:
+        if writing is not None:
+            await asyncio.wait([writing])
+    if writing is not None:
+        writing.result()
+    await call.workers.run(part.append, gathered)

@@ -1,0 +1,124 @@
+"""The routes of the registry face: what answers each, and the IAM action that it asks for.
+
+A path is read from its end, so that repositories may be called `blobs` or `uploads/manifests`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from longshore.api.http import Response, decode_segment
+from longshore.api.oci import blobs, listings, manifests, uploads
+from longshore.api.oci.errors import InvalidName, MethodNotAllowed, RouteNotFound
+from longshore.names import is_repository_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from longshore.api.oci.calls import Call
+
+Handler: TypeAlias = "Callable[[Call], Response] | Callable[[Call], Awaitable[Response]]"
+
+
+def ping(_call: Call) -> Response:
+    """GET /v2/: the credentials are good."""
+    return Response(200, {"Content-Type": "application/json"}, b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers one method of one form of path.
+
+    Attributes:
+        handler: a plain function, which a worker runs, or a coroutine function where the body is
+            received while it runs.
+        operation: the ECR operation that it stands for, which rate limits count.
+        action: the IAM action that its caller needs; None where good credentials are enough.
+        reads_manifest: whether the handler needs the whole body, which is then a manifest.
+    """
+
+    handler: Handler
+    operation: str
+    action: str | None
+    reads_manifest: bool = False
+
+
+def _route(
+    handler: Handler, operation: str, action: str | None = None, *, reads_manifest: bool = False
+) -> Route:
+    return Route(handler, operation, action or f"ecr:{operation}", reads_manifest)
+
+
+_NAME = r"/v2/(?P<name>.+)"
+_PING = Route(ping, "GetAuthorizationToken", None)
+_CATALOG = _route(listings.catalog, "DescribeRepositories")
+_TAGS = _route(listings.tags, "ListImages")
+_REFERRERS = _route(listings.referrers_of, "ListImageReferrers", "ecr:BatchGetImage")
+_MANIFEST = _route(manifests.get, "BatchGetImage")
+
+ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (
+    (r"/v2/?", {"GET": _PING, "HEAD": _PING}),
+    (r"/v2/_catalog", {"GET": _CATALOG, "HEAD": _CATALOG}),
+    (_NAME + r"/tags/list", {"GET": _TAGS, "HEAD": _TAGS}),
+    (_NAME + r"/referrers/(?P<argument>[^/]+)", {"GET": _REFERRERS, "HEAD": _REFERRERS}),
+    (
+        _NAME + r"/manifests/(?P<argument>[^/]+)",
+        {
+            "GET": _MANIFEST,
+            "HEAD": _MANIFEST,
+            "PUT": _route(manifests.put, "PutImage", reads_manifest=True),
+            "DELETE": _route(manifests.delete, "BatchDeleteImage"),
+        },
+    ),
+    (_NAME + r"/blobs/uploads/?", {"POST": _route(uploads.start, "InitiateLayerUpload")}),
+    (
+        _NAME + r"/blobs/uploads/(?P<argument>[^/]+)",
+        {
+            "GET": _route(uploads.status, "UploadLayerPart"),
+            "PATCH": _route(uploads.append, "UploadLayerPart"),
+            "PUT": _route(uploads.complete, "CompleteLayerUpload"),
+            "DELETE": _route(uploads.cancel, "UploadLayerPart"),
+        },
+    ),
+    (
+        _NAME + r"/blobs/(?P<argument>[^/]+)",
+        {
+            "GET": _route(blobs.get, "GetDownloadUrlForLayer"),
+            "HEAD": _route(blobs.head, "BatchCheckLayerAvailability"),
+            "DELETE": _route(blobs.delete, "BatchDeleteImage"),
+        },
+    ),
+)
+_COMPILED = tuple((re.compile(pattern), methods) for pattern, methods in ROUTES)
+
+
+def find_route(method: str, path: str) -> tuple[Route, str, str]:
+    """Return the route of a request, the repository's name and the last part of the path.
+
+    Args:
+        method: the HTTP method.
+        path: as it was sent. Names are compared as they stand, encodings and all, so that none of
+            them can smuggle a slash; only the last part is decoded.
+
+    Raises:
+        RouteNotFound, MethodNotAllowed: nothing answers it.
+        InvalidName: the name isn't one of a repository.
+    """
+    for pattern, methods in _COMPILED:
+        match = pattern.fullmatch(path)
+        if match is None:
+            continue
+        route = methods.get(method)
+        if route is None:
+            raise MethodNotAllowed(f"This path answers to {', '.join(methods)} and not to {method}")
+        parts = match.groupdict("")
+        name = parts.get("name", "")
+        if "name" in parts and not is_repository_name(name):
+            raise InvalidName(
+                "The name of a repository has lower-case letters, digits and single separators "
+                "(. _ - /) between them, and 2 to 256 characters"
+            )
+        return route, name, decode_segment(parts.get("argument", ""))
+    raise RouteNotFound("Nothing is at this path. The registry's API is below /v2/.")

@@ -1,0 +1,126 @@
+"""Uploads on the registry face (OCI distribution-spec, "Pushing blobs")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from longshore.api.http import Response
+from longshore.api.oci import ranges
+from longshore.api.oci.receiving import receive
+from longshore.errors import InvalidParameter
+from longshore.names import is_repository_name
+from longshore.registry import layers, uploads
+
+if TYPE_CHECKING:
+    from longshore.api.oci.calls import Call
+    from longshore.names import Digest
+    from longshore.registry.uploads import Upload
+
+
+async def start(call: Call) -> Response:
+    """POST /v2/<name>/blobs/uploads/: begin an upload, mount a blob, or send one whole."""
+    mount, digest = call.request.parameter("mount"), call.request.parameter("digest")
+    if mount is not None:
+        source = call.request.parameter("from") or ""
+        wanted = call.digest(mount)
+        if is_repository_name(source) and await call.workers.run(
+            layers.mount, call.context, call.registry, call.name, source, wanted
+        ):
+            return _created(call, wanted)
+    whole = None if digest is None else call.digest(digest)
+    upload = await call.workers.run(
+        uploads.start, call.context, call.caller, call.registry, call.name
+    )
+    if whole is None:
+        return _accepted(call, upload.id, 0)
+    await receive(call, upload)
+    return await _complete(call, upload.id, whole)
+
+
+async def append(call: Call) -> Response:
+    """PATCH /v2/<name>/blobs/uploads/<id>: a chunk, or all of the bytes."""
+    upload = await _find(call)
+    chunk = _announced(call, upload)
+    size = await receive(call, upload, chunk)
+    return _accepted(call, upload.id, size)
+
+
+async def complete(call: Call) -> Response:
+    """PUT /v2/<name>/blobs/uploads/<id>?digest=: the last bytes, if any, and the digest."""
+    text = call.request.parameter("digest")
+    if text is None:
+        raise InvalidParameter.at("digest", "Member must not be null")
+    digest = call.digest(text)
+    upload = await _find(call)
+    await receive(call, upload, _announced(call, upload))
+    return await _complete(call, upload.id, digest)
+
+
+async def status(call: Call) -> Response:
+    """GET /v2/<name>/blobs/uploads/<id>: how much has come."""
+    upload = await _find(call)
+    return Response(204, _progress(call, upload.id, upload.size))
+
+
+async def cancel(call: Call) -> Response:
+    """DELETE /v2/<name>/blobs/uploads/<id>."""
+    await call.workers.run(
+        uploads.cancel, call.context, call.caller, call.registry, call.name, call.argument
+    )
+    return Response(204)
+
+
+async def _find(call: Call) -> Upload:
+    return await call.workers.run(
+        uploads.find, call.context, call.caller, call.registry, call.name, call.argument
+    )
+
+
+def _announced(call: Call, upload: Upload) -> int | None:
+    """Return how many bytes a chunk announces, or None for one that may have any number.
+
+    Raises:
+        InvalidLayerPart: it doesn't follow on what has come so far.
+    """
+    header = call.request.header(b"content-range")
+    if header is None:
+        return None
+    try:
+        first, last = ranges.of_chunk(header)
+    except ValueError:
+        uploads.refuse_part(upload, "Its Content-Range must be <first byte>-<last byte>")
+    if first != upload.size:
+        uploads.refuse_part(upload, f"It must begin at byte {upload.size}, not at {first}")
+    length = last - first + 1
+    if call.request.content_length not in {None, length}:
+        uploads.refuse_part(upload, "Its Content-Range and its Content-Length disagree")
+    return length
+
+
+async def _complete(call: Call, upload_id: str, digest: Digest) -> Response:
+    def finish() -> None:
+        upload = uploads.find(call.context, call.caller, call.registry, call.name, upload_id)
+        uploads.complete(call.context, call.caller, upload, digest)
+
+    await call.workers.run(finish)
+    return _created(call, digest)
+
+
+def _created(call: Call, digest: Digest) -> Response:
+    return Response(
+        201,
+        {"Location": call.url(f"blobs/{digest}"), "Docker-Content-Digest": str(digest)},
+    )
+
+
+def _accepted(call: Call, upload_id: str, size: int) -> Response:
+    return Response(202, _progress(call, upload_id, size))
+
+
+def _progress(call: Call, upload_id: str, size: int) -> dict[str, str]:
+    return {
+        "Location": call.url(f"blobs/uploads/{upload_id}"),
+        # "0-0" is also what nothing looks like: the form has no word for it.
+        "Range": f"0-{max(size - 1, 0)}",
+        "Docker-Upload-UUID": upload_id,
+    }

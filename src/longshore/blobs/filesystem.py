@@ -1,0 +1,341 @@
+"""Blobs in a directory.
+
+    uploads/<upload id>                                                     staged
+    blobs/<encryption context>/<algorithm>/<2 hex>/<hex>.<upload id>        committed
+
+Any number of processes on one machine share the directory. All the locking there is is a `flock`
+on a staged file; it ends with the process that holds it. A committed file is never written to, and
+its directories stay when they are empty, so that nobody finds one gone whom it was there for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longshore.blobs.hashing import Hasher, HashMemory
+from longshore.blobs.store import (
+    BlobMissing,
+    DigestMismatch,
+    Location,
+    UploadBusy,
+    UploadLost,
+    is_upload_id,
+)
+from longshore.errors import StorageFull
+from longshore.names import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+# Writers hash what they write with the algorithm that nearly every client names.
+_USUAL_ALGORITHM = "sha256"
+_READ_SIZE = 1 << 20
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LOCATION = re.compile(
+    r"blobs/[a-z0-9-]{1,64}/(?:sha256/(?P<a>[0-9a-f]{2})/(?P=a)[0-9a-f]{62}"
+    r"|sha512/(?P<b>[0-9a-f]{2})/(?P=b)[0-9a-f]{126})\.(?P<upload_id>[0-9a-f-]{36})"
+)
+
+
+class FilesystemBlobStore:
+    """A `BlobStore` over a directory on a local file system.
+
+    Args:
+        root: the directory; it is made when it isn't there. It belongs to the store alone, and no
+            file in it is a link to another one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._uploads = root / "uploads"
+        self._blobs = root / "blobs"
+        self._hashes = HashMemory()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A parent that may not be read was there before us.
+        with contextlib.suppress(PermissionError):
+            _sync_directory(root.parent)
+        # The directories that are known to outlive a power cut. To find one there isn't enough:
+        # the process that made it may have died before it synced the parent.
+        self._durable = {root}
+        self._make_durable(self._uploads)
+        self._make_durable(self._blobs)
+
+    def create(self, upload_id: str) -> None:
+        """Begin an upload; see `BlobStore`."""
+        os.close(_open_staged(self._staged(upload_id), upload_id, create=True))
+
+    @contextmanager
+    def writer(self, upload_id: str, offset: int) -> Iterator[_FileWriter]:
+        """Hold the upload, to append at `offset`; see `BlobStore`."""
+        with self._locked(upload_id, create=offset == 0) as file:
+            if os.fstat(file).st_size < offset:
+                raise UploadLost(upload_id)
+            hasher = self._hashes.take(upload_id, file, _USUAL_ALGORITHM, offset)
+            if offset == 0:
+                hasher = hashlib.new(_USUAL_ALGORITHM)
+            writer = _FileWriter(file, offset, hasher)
+            try:
+                yield writer
+            finally:
+                self._close(upload_id, file, writer)
+
+    def _close(self, upload_id: str, file: int, writer: _FileWriter) -> None:
+        hasher = writer.close()
+        if hasher is not None and os.fstat(file).st_size == writer.offset:
+            self._hashes.remember(upload_id, file, _USUAL_ALGORITHM, hasher)
+
+    def digest(self, upload_id: str, size: int, algorithm: str) -> Digest:
+        """Compute the digest of an upload; see `BlobStore`."""
+        with self._locked(upload_id) as file:
+            return self._digest(upload_id, file, size, algorithm)
+
+    def commit(self, upload_id: str, size: int, context: str, digest: Digest) -> Location:
+        """Make a durable blob of an upload; see `BlobStore`."""
+        shard = f"blobs/{context}/{digest.algorithm}/{digest.hex[:2]}"
+        location = Location(f"{shard}/{digest.hex}.{upload_id}")
+        path = self._path(location)
+        with _telling_when_full():
+            self._make_durable(path.parent)
+            # A process that died after the rename left the file at its location: the data was
+            # synced before, the name perhaps not.
+            if not _holds(path, size):
+                self._move(upload_id, size, digest, path)
+            _sync_directory(path.parent)
+        return location
+
+    def _move(self, upload_id: str, size: int, digest: Digest, path: Path) -> None:
+        with self._locked(upload_id) as file:
+            computed = self._digest(upload_id, file, size, digest.algorithm)
+            if computed != digest:
+                raise DigestMismatch(upload_id, computed)
+            os.ftruncate(file, size)
+            self._sync(upload_id, file)
+            try:
+                self._staged(upload_id).rename(path)
+            except FileNotFoundError:
+                raise UploadLost(upload_id) from None
+            self._hashes.forget(upload_id)
+
+    def _digest(self, upload_id: str, file: int, size: int, algorithm: str) -> Digest:
+        hasher = self._hashes.take(upload_id, file, algorithm, size)
+        if hasher is None:
+            hasher = _read_through(upload_id, file, size, algorithm)
+        if os.fstat(file).st_size == size:
+            self._hashes.remember(upload_id, file, algorithm, hasher)
+        return Digest(algorithm, hasher.hexdigest())
+
+    def _sync(self, upload_id: str, file: int) -> None:
+        try:
+            # `fdatasync` would save nothing, the file's size is as new as its data; macOS has none.
+            os.fsync(file)
+        except OSError:
+            # The kernel may have dropped the pages it couldn't write, and would then report
+            # success to whoever tries again.
+            self.discard(upload_id)
+            raise
+
+    def discard(self, upload_id: str) -> None:
+        """Remove an upload; see `BlobStore`."""
+        self._staged(upload_id).unlink(missing_ok=True)
+        self._hashes.forget(upload_id)
+
+    def open(self, location: Location) -> BinaryIO:
+        """Open a blob; see `BlobStore`."""
+        path = self._path(location)
+        try:
+            return io.FileIO(path, "rb", opener=_open_no_link)
+        except FileNotFoundError:
+            raise BlobMissing(location) from None
+
+    def delete(self, location: Location) -> None:
+        """Remove a blob; see `BlobStore`."""
+        self._path(location).unlink(missing_ok=True)
+
+    def locations(self) -> Iterator[Location]:
+        """Walk over all blobs; see `BlobStore`."""
+        for path in _files_below(self._blobs):
+            location = path.relative_to(self._root).as_posix()
+            if _is_location(location):
+                yield Location(location)
+
+    def uploads(self) -> Iterator[str]:
+        """Walk over all uploads; see `BlobStore`."""
+        return (path.name for path in _files_below(self._uploads) if is_upload_id(path.name))
+
+    def _staged(self, upload_id: str) -> Path:
+        if not is_upload_id(upload_id):
+            raise ValueError(f"not the id of an upload: {upload_id[:300]!r}")
+        return self._uploads / upload_id
+
+    def _path(self, location: Location) -> Path:
+        if not _is_location(location):
+            raise ValueError(f"not a location: {location[:300]!r}")
+        return self._root / location
+
+    @contextmanager
+    def _locked(self, upload_id: str, *, create: bool = False) -> Iterator[int]:
+        """Hold the staged file of the upload, alone."""
+        path = self._staged(upload_id)
+        while True:
+            file = _open_staged(path, upload_id, create=create)
+            try:
+                _lock(file, upload_id)
+                # Between the two steps the file may have become a blob, which nobody may write
+                # to, or have been discarded.
+                if _leads_to(path, file):
+                    yield file
+                    return
+            finally:
+                os.close(file)
+
+    def _make_durable(self, directory: Path) -> None:
+        """Make `directory`, with those above it, so that it outlives a power cut."""
+        if directory in self._durable:
+            return
+        self._make_durable(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        _sync_directory(directory.parent)
+        self._durable.add(directory)
+
+
+class _FileWriter:
+    """A `BlobWriter` over the open, locked file of an upload."""
+
+    def __init__(self, file: int, offset: int, hasher: Hasher | None) -> None:
+        self._file: int | None = file
+        self._begin = offset
+        self._offset = offset
+        self._hasher = hasher
+        self._may_have_tail = True
+
+    @property
+    def offset(self) -> int:
+        return self._offset
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Write all of `data`; see `BlobWriter`."""
+        if self._file is None:
+            raise ValueError("append after the end of the writer")
+        if not data:
+            return
+        with memoryview(data) as view, view.cast("B") as content:
+            try:
+                with _telling_when_full():
+                    self._write(self._file, content)
+            except (OSError, StorageFull):
+                self._give_back(self._file)
+                raise
+            if self._hasher is not None:
+                self._hasher.update(content)
+
+    def _write(self, file: int, content: memoryview) -> None:
+        if self._may_have_tail and os.fstat(file).st_size > self._offset:
+            os.ftruncate(file, self._offset)
+        self._may_have_tail = True
+        written = 0
+        while written < len(content):
+            written += os.pwrite(file, content[written:], self._offset + written)
+        self._may_have_tail = False
+        self._offset += written
+
+    def _give_back(self, file: int) -> None:
+        self._offset = self._begin
+        self._hasher = None
+        self._may_have_tail = True
+        # Where even this fails it remains a tail, which the next writer cuts off.
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, self._begin)
+
+    def close(self) -> Hasher | None:
+        """Let go of the file, and return the hash state of all its bytes if it is known."""
+        self._file = None
+        return self._hasher
+
+
+def _is_location(text: str) -> bool:
+    """Tell whether every part of `text` is what it should be, so that it can't lead elsewhere."""
+    match = _LOCATION.fullmatch(text)
+    return match is not None and is_upload_id(match["upload_id"])
+
+
+@contextmanager
+def _telling_when_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull from error
+        raise
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _open_staged(path: Path, upload_id: str, *, create: bool) -> int:
+    try:
+        with _telling_when_full():
+            return _open_no_link(str(path), os.O_RDWR | (os.O_CREAT if create else 0))
+    except FileNotFoundError:
+        raise UploadLost(upload_id) from None
+
+
+def _lock(file: int, upload_id: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UploadBusy(upload_id) from None
+
+
+def _leads_to(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _holds(path: Path, size: int) -> bool:
+    try:
+        return path.lstat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _read_through(upload_id: str, file: int, size: int, algorithm: str) -> Hasher:
+    """Hash the first `size` bytes of `file`."""
+    hasher = hashlib.new(algorithm)
+    done = 0
+    while done < size:
+        chunk = os.pread(file, min(size - done, _READ_SIZE), done)
+        if not chunk:
+            raise UploadLost(upload_id)
+        hasher.update(chunk)
+        done += len(chunk)
+    return hasher
+
+
+def _sync_directory(directory: Path) -> None:
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(entry.path))
+            else:
+                yield Path(entry.path)

@@ -1,0 +1,190 @@
+"""The commands. What they do is done elsewhere; here is what people type and read."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import shutil
+import sys
+from functools import wraps
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
+
+import click
+from click.shell_completion import get_completion_class
+
+from longshore import settings as settings_module
+from longshore.settings import InvalidSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Those of the settings that `[limits]` groups are for the file and the environment.
+_OPTIONS = [name for name in Settings.model_fields if name != "limits"]
+
+
+def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of these settings, and hand it the settings."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_settings(config: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's
+            given = {name: options.pop(name) for name in names}
+            try:
+                settings = settings_module.load(given, config)
+            except InvalidSettings as error:
+                _fail(str(error))
+            command(settings, **options)
+
+        decorated: Callable[..., None] = with_settings
+        for name in reversed(names):
+            decorated = _option(name)(decorated)
+        return click.option(
+            "--config",
+            envvar=settings_module.CONFIG_VARIABLE,
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="A TOML file of settings.",
+        )(decorated)
+
+    return decorate
+
+
+def _option(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    field = Settings.model_fields[name]
+    flag = "--" + name.replace("_", "-")
+    annotation = field.annotation
+    if annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", default=None, help=field.description)
+    choices = [choice for choice in get_args(annotation) if isinstance(choice, str)]
+    kind = click.Choice(choices) if choices else str
+    return click.option(flag, name, type=kind, help=field.description)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("longshore"), prog_name="longshore", message="%(prog)s %(version)s")
+def app() -> None:
+    """A self-hosted container registry that speaks Amazon ECR."""
+
+
+@app.command()
+@setting_options(*_OPTIONS)
+def serve(settings: Settings) -> None:
+    """Run the registry.
+
+    Every option is also a variable LONGSHORE_<NAME> and a key of the --config file.
+    """
+    # Not at the top: the other commands are quick because they don't load the server.
+    from longshore import server  # noqa: PLC0415
+
+    _log_to_stderr(settings)
+    try:
+        taken, settings = server.listen(settings)
+        start = server.prepare(settings)
+    except server.CannotStart as error:
+        _fail(str(error))
+    _welcome(settings, start)
+    server.run(settings, taken)
+
+
+@app.command()
+@setting_options("listen", "data", "region", "tls_certificate", "tls_key")
+def env(settings: Settings) -> None:
+    """Print the variables that point AWS tools at this registry, for eval "$(longshore env)"."""
+    from longshore import server  # noqa: PLC0415
+
+    key = server.read_administrator(settings)
+    if key is None:
+        _fail(
+            f"There are no credentials in {settings.data}. Start the server once "
+            "(longshore serve), or name its data directory with --data."
+        )
+    variables = {
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_ENDPOINT_URL_ECR": settings.address,
+    }
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    # A session token of other credentials would spoil these.
+    click.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")
+
+
+@app.command()
+@setting_options("data", "database_url", "layer_grace", "upload_lifetime")
+@click.option("--dry-run", is_flag=True, help="Tell what would go, and leave it.")
+def gc(settings: Settings, *, dry_run: bool) -> None:
+    """Free what nobody needs any more.
+
+    The server may go on running: it does the same by itself, every now and then.
+    """
+    from longshore import server  # noqa: PLC0415
+    from longshore.work.collector import Collector  # noqa: PLC0415
+
+    try:
+        context = server.open_context(settings)
+    except (OSError, ValueError) as error:
+        _fail(f"There is no registry in {settings.data}: {error}")
+    count = freed = 0
+    for garbage in Collector(context, dry_run=dry_run).run():
+        count, freed = count + 1, freed + garbage.size
+        click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
+    verb = "would free" if dry_run else "freed"
+    click.echo(f"{verb} {freed} bytes, {count} things", err=True)
+
+
+@app.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, for eval "$(longshore completion bash)"."""
+    completer = get_completion_class(shell)
+    if completer is None:
+        _fail(f"There is no completion for {shell}")
+    click.echo(completer(app, {}, "longshore", "_LONGSHORE_COMPLETE").source())
+
+
+def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the server isn't loaded yet
+    command = "longshore" if shutil.which("longshore") else shlex.quote(sys.argv[0])
+    options = shlex.join(
+        [
+            *([] if settings.listen == _default("listen") else ["--listen", settings.listen]),
+            *([] if settings.data == _default("data") else ["--data", str(settings.data)]),
+        ]
+    )
+    environment = f"{command} env {options}".rstrip()
+    click.echo(f"Longshore {version('longshore')} is listening on {settings.address}")
+    click.echo(f"  data        {settings.data}")
+    click.echo(f"  registry    account {settings.account}, region {settings.region}")
+    if start.is_first:
+        click.echo(f"  new access key of the administrator: {start.administrator.id}")
+        click.echo(f"  its secret, shown this once:         {start.administrator.secret}")
+    click.echo("In another shell:")
+    click.echo(f'  eval "$({environment})"')
+    click.echo("  aws ecr create-repository --repository-name demo/app")
+    click.echo(
+        "  aws ecr get-login-password | docker login --username AWS --password-stdin "
+        f"{settings.address.partition('//')[2]}"
+    )
+    sys.stdout.flush()
+
+
+def _default(name: str) -> object:
+    return Settings.model_fields[name].get_default(call_default_factory=True)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # What uvicorn says of its start is said better by `serve`.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    if not settings.access_log:
+        logging.getLogger("longshore.access").setLevel(logging.WARNING)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"longshore: {message}", err=True)
+    raise SystemExit(2)

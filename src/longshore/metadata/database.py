@@ -1,0 +1,157 @@
+"""Connections and transactions, the same over SQLite and PostgreSQL.
+
+SQLite runs in WAL mode with one writer at a time. PostgreSQL runs at READ COMMITTED, where the
+rules lock the repository's row before they change anything in it (`longshore.registry`).
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from longshore.errors import StorageFull
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Engine
+
+_SQLITE_BUSY_TIMEOUT_MS = 60_000
+_POOL_SIZE = 20
+_POSTGRESQL_DISK_FULL = "53100"
+
+
+class UnsupportedDatabase(ValueError):
+    """The database URL can't be used; the message says what to do."""
+
+
+class Database:
+    """The metadata: transactions over one SQL database.
+
+    Args:
+        url: an SQLAlchemy URL, `sqlite:///<file>` or `postgresql+psycopg://…`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _checked(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url)
+        # Waiting here is fair and cheap; waiting in SQLite is polling.
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads; it sees one state of SQLite throughout."""
+        with _disk_full_as_refusal(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Open a transaction that is committed when the block ends and undone if it raises.
+
+        Args:
+            durable: whether the commit survives a power cut. Nothing may be acknowledged to a
+                user on the strength of a commit that doesn't, except what the protocol lets a
+                registry forget, such as an unfinished upload. A kill of the process loses
+                neither kind.
+        """
+        with _disk_full_as_refusal():
+            if self.is_sqlite:
+                with self._writer, self._engine.connect() as connection:
+                    connection.execution_options(begin_write=True, durable=durable)
+                    with connection.begin():
+                        yield connection
+            else:
+                with self._engine.begin() as connection:
+                    if not durable:
+                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UnsupportedDatabase(
+            "The database URL can't be read. Write sqlite:///FILE "
+            "or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
+        ) from error
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise UnsupportedDatabase(
+            f"Longshore keeps its metadata in SQLite or PostgreSQL, not in {parsed.drivername!r}."
+        )
+    return parsed
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver opens no transactions of its own; `begin` below does.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("begin_write"):
+            # In WAL mode FULL syncs each commit and NORMAL leaves it to the next one that does.
+            synchronous = "FULL" if options.get("durable") else "NORMAL"
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            # Taking the write lock at once, a transaction never fails half-way for want of it.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_size=_POOL_SIZE,
+            max_overflow=_POOL_SIZE,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise UnsupportedDatabase(
+            "The PostgreSQL driver isn't installed. Install Longshore with it: "
+            "pip install 'longshore[postgresql]'."
+        ) from error
+
+
+@contextmanager
+def _disk_full_as_refusal() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_disk_full(error.orig):
+            raise StorageFull from error
+        raise
+
+
+def _is_disk_full(error: object) -> bool:
+    return (
+        getattr(error, "sqlite_errorname", None) == "SQLITE_FULL"
+        or getattr(error, "sqlstate", None) == _POSTGRESQL_DISK_FULL
+    )

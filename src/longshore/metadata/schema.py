@@ -1,0 +1,241 @@
+"""The tables.
+
+Times are milliseconds since 1970 (`longshore.clock`), digests their text form. What a row means
+stands beside it; how rows change stands in `longshore.registry`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import JSON
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# `sqlite_autoincrement` below: the id of a deleted row never comes back.
+# SQLite counts rows only in a column of exactly this type; PostgreSQL gets its eight bytes.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _name(length: int) -> String:
+    """Return a text that sorts by code points on both databases, so that pages agree."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+def _row_id() -> Column[int]:
+    return Column("id", _RowId, Identity(), primary_key=True)
+
+
+def _part_of_repository() -> Column[int]:
+    return Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("repositories.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    # Sealed with the server's key (`longshore.access.sealing`).
+    Column("secret", LargeBinary, nullable=False),
+    Column("principal_arn", String(2048), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# One row: tells at start-up whether the server's key is the one that this database knows.
+server_keys = Table(
+    "server_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+account_settings = Table(
+    "account_settings",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+
+repositories = Table(
+    "repositories",
+    metadata,
+    _row_id(),
+    Column("account", String(12), nullable=False),
+    Column("region", String(32), nullable=False),
+    Column("name", _name(256), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("tag_mutability", String(32), nullable=False),
+    # Wildcard filters of the two modes with exclusions, in the order they were given.
+    Column("tag_mutability_exclusions", JSON, nullable=False),
+    Column("scan_on_push", Boolean, nullable=False),
+    Column("encryption_type", String(16), nullable=False),
+    # Blobs are shared only among repositories of one encryption context.
+    Column("encryption_context", String(64), nullable=False),
+    UniqueConstraint("account", "region", "name"),
+    sqlite_autoincrement=True,
+)
+
+resource_tags = Table(
+    "resource_tags",
+    metadata,
+    _part_of_repository(),
+    Column("key", _name(128), primary_key=True),
+    Column("value", String(256), nullable=False),
+)
+
+# Bytes in the blob store. A row is written after its bytes are durable.
+blobs = Table(
+    "blobs",
+    metadata,
+    _row_id(),
+    Column("encryption_context", String(64), nullable=False),
+    Column("digest", String(140), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("location", String(512), nullable=False, unique=True),
+    Column("stored_at", BigInteger, nullable=False),
+    UniqueConstraint("encryption_context", "digest"),
+    sqlite_autoincrement=True,
+)
+
+# A blob that a repository holds. A blob is served only through such a row.
+layers = Table(
+    "layers",
+    metadata,
+    _part_of_repository(),
+    Column("digest", String(140), primary_key=True),
+    Column("blob_id", _RowId, ForeignKey("blobs.id"), nullable=False, index=True),
+    # As the manifest that referred to it last declared it; unknown before the first.
+    Column("media_type", Text),
+    # When it was last uploaded, mounted or asked for, or lost an image: the grace time of the
+    # garbage collector runs from here.
+    Column("leased_at", BigInteger, nullable=False, index=True),
+)
+
+images = Table(
+    "images",
+    metadata,
+    _row_id(),
+    Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("repositories.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("digest", String(140), nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("artifact_media_type", Text),
+    # What the referrers listing filters by (OCI distribution-spec, "Listing Referrers").
+    Column("artifact_type", Text),
+    Column("annotations", JSON(none_as_null=True)),
+    Column("subject", String(140)),
+    Column("manifest_size", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("pushed_at", BigInteger, nullable=False),
+    UniqueConstraint("repository_id", "digest"),
+    Index(None, "repository_id", "id"),
+    Index(None, "repository_id", "subject", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Apart from `images`, so that listing a repository doesn't read through megabytes of manifests.
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("image_id", _RowId, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    _part_of_repository(),
+    Column("name", _name(300), primary_key=True),
+    Column(
+        "image_id",
+        _RowId,
+        ForeignKey("images.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("tagged_at", BigInteger, nullable=False),
+)
+
+# The layers, its configuration included, that an image needs. The foreign key keeps every layer
+# of an image in its repository, whatever else happens.
+image_layers = Table(
+    "image_layers",
+    metadata,
+    Column("image_id", _RowId, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", String(140), primary_key=True),
+    Column("repository_id", _RowId, nullable=False),
+    ForeignKeyConstraint(["repository_id", "digest"], ["layers.repository_id", "layers.digest"]),
+    Index(None, "repository_id", "digest"),
+)
+
+# The images that an index or a manifest list refers to.
+image_children = Table(
+    "image_children",
+    metadata,
+    Column("image_id", _RowId, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", String(140), primary_key=True),
+    Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("repositories.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Index(None, "repository_id", "digest"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("repositories.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("principal_arn", String(2048), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("touched_at", BigInteger, nullable=False, index=True),
+    # Bytes received and acknowledged.
+    Column("size", BigInteger, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("last_part_size", BigInteger, nullable=False),
+    # Whether a part other than the last is under the smallest size.
+    Column("has_small_part", Boolean, nullable=False),
+    CheckConstraint("size >= 0", name="size"),
+)

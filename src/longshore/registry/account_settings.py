@@ -1,0 +1,80 @@
+"""Account settings: choices that hold for a whole registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, select
+
+from longshore.errors import InvalidParameter, NotBuiltYet
+from longshore.metadata import schema
+from longshore.metadata.statements import upsert
+
+if TYPE_CHECKING:
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+
+BLOB_MOUNTING = "BLOB_MOUNTING"
+
+# Each setting with its possible values; the first is the one before it was ever set.
+_VALUES: dict[str, tuple[str, ...]] = {
+    BLOB_MOUNTING: ("DISABLED", "ENABLED"),
+    "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE",),
+    "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
+}
+# Their effect comes with registry policies; until then another value would be an empty promise.
+_FIXED = frozenset({"REGISTRY_POLICY_SCOPE"})
+
+
+def get(context: Context, registry: Registry, name: str) -> str:
+    """Return the value that is in force.
+
+    Raises:
+        InvalidParameter: there is no such setting.
+    """
+    with context.database.read() as tx:
+        return read(tx, registry, name)
+
+
+def read(tx: Connection, registry: Registry, name: str) -> str:
+    """Return the value that is in force, inside a transaction."""
+    table = schema.account_settings
+    value = tx.execute(
+        select(table.c.value).where(
+            table.c.account == registry.account,
+            table.c.region == registry.region,
+            table.c.name == name,
+        )
+    ).scalar_one_or_none()
+    return value if value is not None else _values(name)[0]
+
+
+def put(context: Context, registry: Registry, name: str, value: str) -> None:
+    """Change a setting.
+
+    Raises:
+        InvalidParameter: there is no such setting, or it has no such value.
+        NotBuiltYet: the value is ECR's, and its effect isn't built.
+    """
+    values = _values(name)
+    if value not in values:
+        raise InvalidParameter.at(
+            "value", f"Member must satisfy enum value set: [{', '.join(values)}]"
+        )
+    if name in _FIXED and value != values[0]:
+        raise NotBuiltYet(f"{name} can't be set to {value} yet: registry policies are not built.")
+    with context.database.write() as tx:
+        upsert(
+            tx,
+            schema.account_settings,
+            key={"account": registry.account, "region": registry.region, "name": name},
+            values={"value": value},
+        )
+
+
+def _values(name: str) -> tuple[str, ...]:
+    if name not in _VALUES:
+        raise InvalidParameter.at(
+            "name", f"Member must satisfy enum value set: [{', '.join(_VALUES)}]"
+        )
+    return _VALUES[name]

@@ -1,0 +1,59 @@
+"""What the rules work with."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from longshore.clock import DAY, HOUR, Clock, Millis, system_clock
+from longshore.registry.dialect import ECR, Dialect
+from longshore.registry.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longshore.access.sealing import ServerKey
+    from longshore.blobs.store import BlobStore
+    from longshore.metadata.database import Database
+
+
+def new_upload_id() -> str:
+    """Return an id that nobody can guess and that no upload ever had."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what nobody needs is kept all the same, in milliseconds."""
+
+    # From the last time that an unreferenced layer was uploaded, mounted, asked for or released.
+    unreferenced_layers: Millis = DAY
+    # From the last byte of an upload that was never completed.
+    unfinished_uploads: Millis = DAY
+    # How long a registry token is good for (ECR: 12 hours).
+    registry_tokens: Millis = 12 * HOUR
+    # How long a URL of GetDownloadUrlForLayer is good for (ECR: 1 hour).
+    download_urls: Millis = HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The store, the clock and the choices of the operator: what every rule is handed."""
+
+    database: Database
+    blobs: BlobStore
+    server_key: ServerKey
+    dialect: Dialect = ECR
+    limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
+    clock: Clock = system_clock
+    new_upload_id: Callable[[], str] = new_upload_id
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: the account and the ARN of a principal."""
+
+    account: str
+    arn: str

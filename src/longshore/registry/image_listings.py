@@ -1,0 +1,190 @@
+"""Listings of what a repository holds: image ids, image details, tag names.
+
+Images come in the order in which they were first pushed, tags by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Select, and_, exists, or_, select
+
+from longshore.errors import ImageNotFound
+from longshore.metadata import schema
+from longshore.names import Digest
+from longshore.registry import images, repositories
+from longshore.registry.image_batches import ImageId
+from longshore.registry.slices import Position, Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Row
+
+    from longshore.clock import Millis
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+    from longshore.registry.repositories import Repository
+
+
+class TagStatus(StrEnum):
+    """Which images a listing shows."""
+
+    ANY = "ANY"
+    TAGGED = "TAGGED"
+    UNTAGGED = "UNTAGGED"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What is known of an image. `size` is bytes, compressed; `pushed_at` is milliseconds."""
+
+    digest: Digest
+    tags: tuple[str, ...]
+    media_type: str
+    artifact_media_type: str | None
+    subject: str | None
+    size: int
+    pushed_at: Millis
+
+
+def list_ids(
+    context: Context,
+    registry: Registry,
+    repository: str,
+    *,
+    status: TagStatus,
+    after: Position | None,
+    limit: int,
+) -> Slice[ImageId]:
+    """Return up to `limit` ids: one for each tag, and one for each image without."""
+    image, tag = schema.images, schema.tags
+    query = (
+        select(image.c.id, image.c.digest, tag.c.name)
+        .outerjoin(tag, tag.c.image_id == image.c.id)
+        .order_by(image.c.id, tag.c.name)
+        .limit(limit + 1)
+    )
+    if status is TagStatus.TAGGED:
+        query = query.where(tag.c.name.is_not(None))
+    if status is TagStatus.UNTAGGED:
+        query = query.where(tag.c.name.is_(None))
+    if after is not None:
+        last_id, last_tag = after
+        # The first condition is what an index can use.
+        query = query.where(
+            image.c.id >= last_id,
+            or_(image.c.id > last_id, and_(image.c.id == last_id, tag.c.name > last_tag)),
+        )
+    with context.database.read() as tx:
+        found = repositories.find(tx, registry, repository)
+        rows = tx.execute(query.where(image.c.repository_id == found.id)).all()
+    return Slice.of(
+        rows,
+        limit,
+        lambda row: (row.id, row.name or ""),
+        lambda row: ImageId(row.digest, row.name),
+    )
+
+
+def list_images(
+    context: Context,
+    registry: Registry,
+    repository: str,
+    *,
+    status: TagStatus,
+    after: Position | None,
+    limit: int,
+) -> Slice[Image]:
+    """Return up to `limit` images with all that is known of them."""
+    image = schema.images
+    query = select(image).order_by(image.c.id).limit(limit + 1)
+    tagged = exists().where(schema.tags.c.image_id == image.c.id)
+    if status is TagStatus.TAGGED:
+        query = query.where(tagged)
+    if status is TagStatus.UNTAGGED:
+        query = query.where(~tagged)
+    if after is not None:
+        query = query.where(image.c.id > after[0])
+    with context.database.read() as tx:
+        found = repositories.find(tx, registry, repository)
+        rows = tx.execute(query.where(image.c.repository_id == found.id)).all()
+        tags = _tags_by_image(tx, rows[:limit])
+    return Slice.of(rows, limit, lambda row: (row.id,), lambda row: _image(row, tags))
+
+
+def describe(
+    context: Context, registry: Registry, repository: str, ids: Sequence[ImageId]
+) -> list[Image]:
+    """Return the images that `ids` name, each once.
+
+    Raises:
+        ImageNotFound: one of them doesn't exist.
+    """
+    with context.database.read() as tx:
+        found = repositories.find(tx, registry, repository)
+        digests = dict.fromkeys(_digest(tx, found, image_id) for image_id in ids)
+        rows = tx.execute(
+            select(schema.images)
+            .where(schema.images.c.repository_id == found.id)
+            .where(schema.images.c.digest.in_([str(digest) for digest in digests]))
+            .order_by(schema.images.c.id)
+        ).all()
+        tags = _tags_by_image(tx, rows)
+    return [_image(row, tags) for row in rows]
+
+
+def tag_names(
+    context: Context, registry: Registry, repository: str, after: str | None, limit: int
+) -> Slice[str]:
+    """Return up to `limit` names of tags, sorted by code point."""
+    tag = schema.tags
+    query: Select[Any] = select(tag.c.name).order_by(tag.c.name).limit(limit + 1)
+    if after is not None:
+        query = query.where(tag.c.name > after)
+    with context.database.read() as tx:
+        found = repositories.find(tx, registry, repository)
+        rows = tx.execute(query.where(tag.c.repository_id == found.id)).all()
+    return Slice.of(rows, limit, lambda row: (row.name,), lambda row: str(row.name))
+
+
+def _digest(tx: Connection, repository: Repository, image_id: ImageId) -> Digest:
+    """Return the digest of an image that exists and that both halves of its id name."""
+    not_found = ImageNotFound(
+        image_id.digest, image_id.tag, repository.name, repository.registry.account
+    )
+    if image_id.tag is not None:
+        digest = images.digest_of(tx, repository, image_id.tag)
+        if digest is None or image_id.digest not in {None, str(digest)}:
+            raise not_found
+        return digest
+    try:
+        digest = Digest.parse(image_id.digest or "")
+    except ValueError:
+        raise not_found from None
+    if not images.exists(tx, repository, digest):
+        raise not_found
+    return digest
+
+
+def _tags_by_image(tx: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[str]]:
+    tag = schema.tags
+    wanted: ColumnElement[bool] = tag.c.image_id.in_([row.id for row in rows])
+    tags: dict[int, list[str]] = {}
+    for row in tx.execute(select(tag.c.image_id, tag.c.name).where(wanted).order_by(tag.c.name)):
+        tags.setdefault(row.image_id, []).append(row.name)
+    return tags
+
+
+def _image(row: Row[Any], tags: dict[int, list[str]]) -> Image:
+    return Image(
+        digest=Digest.parse(row.digest),
+        tags=tuple(tags.get(row.id, ())),
+        media_type=row.media_type,
+        artifact_media_type=row.artifact_media_type,
+        subject=row.subject,
+        size=row.size,
+        pushed_at=row.pushed_at,
+    )

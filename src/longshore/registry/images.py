@@ -1,0 +1,399 @@
+"""Images: manifests kept verbatim, and the tags that stand for them.
+
+An image is whatever a manifest describes: an image proper, an index of them, or an artifact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from longshore.errors import (
+    ImageAlreadyExists,
+    ImageDigestDoesNotMatch,
+    ImageNotFound,
+    ImageTagAlreadyExists,
+    LayersNotFound,
+    LimitExceeded,
+    ReferencedImagesNotFound,
+)
+from longshore.metadata import schema
+from longshore.names import Digest
+from longshore.registry import layers, manifests, repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Row
+
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+    from longshore.registry.manifests import Manifest
+    from longshore.registry.repositories import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as it was pushed, with the tag it was asked by or pushed under."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    tag: str | None
+    subject: str | None = None
+
+
+def put(
+    context: Context,
+    registry: Registry,
+    repository: str,
+    content: bytes,
+    *,
+    media_type: str | None,
+    tag: str | None,
+    digest: Digest | None,
+) -> StoredManifest:
+    """Store a manifest, and let `tag` stand for it.
+
+    Args:
+        context: the store.
+        registry: whose repository it is.
+        repository: its name.
+        content: the manifest's bytes.
+        media_type: what the pusher says they are, where they don't say themselves.
+        tag: a valid tag, or None.
+        digest: what the pusher says their digest is; its algorithm names the image.
+
+    Raises:
+        InvalidParameter: the bytes aren't a manifest.
+        ImageDigestDoesNotMatch: they don't have `digest`.
+        LayersNotFound, ReferencedImagesNotFound: what they refer to isn't in the repository.
+        ImageAlreadyExists: the same manifest is there with the same tag.
+        ImageTagAlreadyExists: the tag is immutable and stands for another image.
+        LimitExceeded: a quota is used up.
+    """
+    manifest = manifests.parse(content, media_type, context.dialect.manifest_rules)
+    computed = Digest.of(content, digest.algorithm) if digest else Digest.of(content)
+    if digest is not None and computed != digest:
+        raise ImageDigestDoesNotMatch(digest, computed)
+    with context.database.write() as tx:
+        found = repositories.find(tx, registry, repository, lock=True)
+        image_id = _image_id(tx, found, computed)
+        tagged = _tagged(tx, found, tag) if tag is not None else None
+        if image_id is not None and (tag is None or tagged == image_id):
+            raise ImageAlreadyExists(computed, tag, repository, registry.account)
+        if tag is not None and tagged is not None and found.mutability.protects(tag):
+            raise ImageTagAlreadyExists(tag, repository)
+        if image_id is None:
+            image_id = _insert(
+                context, tx, found, manifest=manifest, content=content, digest=computed
+            )
+        if tag is not None:
+            _move_tag(context, tx, found, tag, image_id, exists=tagged is not None)
+    subject = None if manifest.subject is None else str(manifest.subject.digest)
+    return StoredManifest(computed, manifest.media_type, content, tag, subject)
+
+
+def get_by_digest(
+    context: Context, registry: Registry, repository: str, digest: Digest
+) -> StoredManifest:
+    """Return the manifest with this digest.
+
+    Raises:
+        RepositoryNotFound, ImageNotFound: there is none.
+    """
+    query = _manifests_of(registry, repository).where(schema.images.c.digest == str(digest))
+    with context.database.read() as tx:
+        row = tx.execute(query).one_or_none()
+        if row is None:
+            repositories.find(tx, registry, repository)
+            raise ImageNotFound(digest, None, repository, registry.account)
+    return _stored(row, tag=None)
+
+
+def get_by_tag(context: Context, registry: Registry, repository: str, tag: str) -> StoredManifest:
+    """Return the manifest that `tag` stands for.
+
+    Raises:
+        RepositoryNotFound, ImageNotFound: there is none.
+    """
+    query = (
+        _manifests_of(registry, repository)
+        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
+        .where(schema.tags.c.repository_id == schema.repositories.c.id, schema.tags.c.name == tag)
+    )
+    with context.database.read() as tx:
+        row = tx.execute(query).one_or_none()
+        if row is None:
+            repositories.find(tx, registry, repository)
+            raise ImageNotFound(None, tag, repository, registry.account)
+    return _stored(row, tag)
+
+
+def remove(
+    tx: Connection, context: Context, repository: Repository, digest: Digest
+) -> tuple[str, ...]:
+    """Delete an image of a locked repository with all its tags; return the tags.
+
+    Raises:
+        ImageNotFound: there is no such image.
+    """
+    image_id = _image_id(tx, repository, digest)
+    if image_id is None:
+        raise ImageNotFound(digest, None, repository.name, repository.registry.account)
+    tags = _tags_of(tx, image_id)
+    _release(tx, context, repository, image_id)
+    return tags
+
+
+def remove_tag(
+    tx: Connection, context: Context, repository: Repository, tag: str, *, keep_image: bool
+) -> Digest:
+    """Remove a tag of a locked repository; without `keep_image`, an image goes with its last tag.
+
+    Returns:
+        The digest of the image that it stood for.
+
+    Raises:
+        ImageNotFound: there is no such tag.
+    """
+    table = schema.tags
+    this = (table.c.repository_id == repository.id) & (table.c.name == tag)
+    row = tx.execute(
+        select(schema.images.c.id, schema.images.c.digest)
+        .join(table, table.c.image_id == schema.images.c.id)
+        .where(this)
+    ).one_or_none()
+    if row is None:
+        raise ImageNotFound(None, tag, repository.name, repository.registry.account)
+    tx.execute(delete(table).where(this))
+    others = select(table.c.name).where(table.c.image_id == row.id).limit(1)
+    if not keep_image and tx.execute(others).first() is None:
+        _release(tx, context, repository, row.id)
+    return Digest.parse(row.digest)
+
+
+def parents(tx: Connection, repository: Repository, digest: Digest) -> list[str]:
+    """Return the digests of the indexes that refer to an image, oldest first."""
+    children = schema.image_children
+    return list(
+        tx.execute(
+            select(schema.images.c.digest)
+            .join(children, children.c.image_id == schema.images.c.id)
+            .where(children.c.repository_id == repository.id, children.c.digest == str(digest))
+            .order_by(schema.images.c.id)
+        ).scalars()
+    )
+
+
+def tags_of(tx: Connection, repository: Repository, digest: Digest) -> tuple[str, ...]:
+    """Return the tags of an image, sorted; none where there is no such image."""
+    image_id = _image_id(tx, repository, digest)
+    return () if image_id is None else _tags_of(tx, image_id)
+
+
+def digest_of(tx: Connection, repository: Repository, tag: str) -> Digest | None:
+    """Return the digest of the image that `tag` stands for."""
+    digest = tx.execute(
+        select(schema.images.c.digest)
+        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
+        .where(schema.tags.c.repository_id == repository.id, schema.tags.c.name == tag)
+    ).scalar_one_or_none()
+    return None if digest is None else Digest.parse(digest)
+
+
+def exists(tx: Connection, repository: Repository, digest: Digest) -> bool:
+    """Tell whether the repository holds an image."""
+    return _image_id(tx, repository, digest) is not None
+
+
+def _manifests_of(registry: Registry, repository: str) -> Select[Any]:
+    images, repos = schema.images, schema.repositories
+    return (
+        select(images.c.digest, images.c.media_type, images.c.subject, schema.manifests.c.content)
+        .join(repos, repos.c.id == images.c.repository_id)
+        .join(schema.manifests, schema.manifests.c.image_id == images.c.id)
+        .where(
+            repos.c.account == registry.account,
+            repos.c.region == registry.region,
+            repos.c.name == repository,
+        )
+    )
+
+
+def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
+    return StoredManifest(
+        Digest.parse(row.digest), row.media_type, bytes(row.content), tag, row.subject
+    )
+
+
+def _image_id(tx: Connection, repository: Repository, digest: Digest) -> int | None:
+    images = schema.images
+    return tx.execute(
+        select(images.c.id).where(
+            images.c.repository_id == repository.id, images.c.digest == str(digest)
+        )
+    ).scalar_one_or_none()
+
+
+def _tagged(tx: Connection, repository: Repository, tag: str) -> int | None:
+    tags = schema.tags
+    return tx.execute(
+        select(tags.c.image_id).where(tags.c.repository_id == repository.id, tags.c.name == tag)
+    ).scalar_one_or_none()
+
+
+def _tags_of(tx: Connection, image_id: int) -> tuple[str, ...]:
+    tags = schema.tags
+    return tuple(
+        tx.execute(
+            select(tags.c.name).where(tags.c.image_id == image_id).order_by(tags.c.name)
+        ).scalars()
+    )
+
+
+def _insert(
+    context: Context,
+    tx: Connection,
+    repository: Repository,
+    *,
+    manifest: Manifest,
+    content: bytes,
+    digest: Digest,
+) -> int:
+    _check_layers(tx, repository, list(manifest.required_layers))
+    children = list(manifest.required_images)
+    child_sizes = _child_sizes(context, tx, repository, children)
+    _check_image_count(context, tx, repository)
+    image_id: int = tx.execute(
+        insert(schema.images)
+        .values(
+            repository_id=repository.id,
+            digest=str(digest),
+            media_type=manifest.media_type,
+            artifact_media_type=manifest.artifact_media_type,
+            artifact_type=manifest.artifact_type,
+            annotations=dict(manifest.annotations) or None,
+            subject=None if manifest.subject is None else str(manifest.subject.digest),
+            manifest_size=len(content),
+            # Of an index ECR tells the largest of its images.
+            size=max(child_sizes, default=0) if manifest.size is None else manifest.size,
+            pushed_at=context.clock(),
+        )
+        .returning(schema.images.c.id)
+    ).scalar_one()
+    tx.execute(insert(schema.manifests).values(image_id=image_id, content=content))
+    _hold_layers(tx, repository, manifest, image_id)
+    if children:
+        tx.execute(
+            insert(schema.image_children),
+            [
+                {"image_id": image_id, "repository_id": repository.id, "digest": str(child)}
+                for child in children
+            ],
+        )
+    return image_id
+
+
+def _check_layers(tx: Connection, repository: Repository, required: list[Digest]) -> None:
+    missing = layers.missing(tx, repository.id, required)
+    if missing:
+        raise LayersNotFound.required(missing, repository.name, repository.registry.account)
+
+
+def _child_sizes(
+    context: Context, tx: Connection, repository: Repository, children: list[Digest]
+) -> Collection[int]:
+    images = schema.images
+    sizes: dict[str, int] = {
+        row.digest: row.size
+        for row in tx.execute(
+            select(images.c.digest, images.c.size).where(
+                images.c.repository_id == repository.id,
+                images.c.digest.in_([str(child) for child in children]),
+            )
+        )
+    }
+    missing = [child for child in children if str(child) not in sizes]
+    if missing and not context.dialect.accepts_missing_children:
+        raise ReferencedImagesNotFound(missing, repository.name, repository.registry.account)
+    return sizes.values()
+
+
+def _hold_layers(tx: Connection, repository: Repository, manifest: Manifest, image_id: int) -> None:
+    """Refer to the layers that the repository holds; only foreign ones may be elsewhere."""
+    table = schema.layers
+    declared = {blob.digest: blob.media_type for blob in manifest.blobs}
+    for digest in layers.missing(tx, repository.id, list(declared)):
+        del declared[digest]
+    if declared:
+        tx.execute(
+            insert(schema.image_layers),
+            [
+                {"image_id": image_id, "repository_id": repository.id, "digest": str(layer)}
+                for layer in declared
+            ],
+        )
+    for media_type in set(declared.values()):
+        digests = [str(digest) for digest, its in declared.items() if its == media_type]
+        tx.execute(
+            update(table)
+            .where(table.c.repository_id == repository.id, table.c.digest.in_(digests))
+            .values(media_type=media_type)
+        )
+
+
+def _move_tag(
+    context: Context,
+    tx: Connection,
+    repository: Repository,
+    tag: str,
+    image_id: int,
+    *,
+    exists: bool,
+) -> None:
+    tags = schema.tags
+    _check_tag_count(context, tx, image_id)
+    now = context.clock()
+    if exists:
+        tx.execute(
+            update(tags)
+            .where(tags.c.repository_id == repository.id, tags.c.name == tag)
+            .values(image_id=image_id, tagged_at=now)
+        )
+    else:
+        tx.execute(
+            insert(tags).values(
+                repository_id=repository.id, name=tag, image_id=image_id, tagged_at=now
+            )
+        )
+
+
+def _check_image_count(context: Context, tx: Connection, repository: Repository) -> None:
+    images, most = schema.images, context.limits.images_per_repository
+    count = tx.execute(
+        select(func.count()).where(images.c.repository_id == repository.id)
+    ).scalar_one()
+    if count >= most:
+        raise LimitExceeded(
+            f"The repository with name '{repository.name}' already has {count} images, the most "
+            "it may have. Delete some or raise the limit (limits.images_per_repository)."
+        )
+
+
+def _check_tag_count(context: Context, tx: Connection, image_id: int) -> None:
+    tags, most = schema.tags, context.limits.tags_per_image
+    count = tx.execute(select(func.count()).where(tags.c.image_id == image_id)).scalar_one()
+    if count >= most:
+        raise LimitExceeded(f"An image may have at most {most} tags, and this one has {count}.")
+
+
+def _release(tx: Connection, context: Context, repository: Repository, image_id: int) -> None:
+    """Delete an image; the layers that it held are on lease from now."""
+    held = tx.execute(
+        select(schema.image_layers.c.digest).where(schema.image_layers.c.image_id == image_id)
+    ).scalars()
+    layers.lease(tx, repository.id, held, context.clock())
+    tx.execute(delete(schema.images).where(schema.images.c.id == image_id))

@@ -1,0 +1,269 @@
+"""Layers: the blobs that a repository holds.
+
+A blob is shared by all who uploaded the same bytes, but it is served only to those who ask for it
+through a repository that holds it.
+
+A layer that no image refers to is on lease: the garbage collector takes it when it has been left
+alone for the grace time (`Retention.unreferenced_layers`). Uploading, mounting and asking for a
+layer renew the lease, so that a client which was told that a layer is there finds it there when it
+pushes the manifest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Select, and_, delete, exists, select, update
+
+from longshore.blobs.store import BlobMissing, Location
+from longshore.errors import LayerInaccessible, LayersNotFound, Server
+from longshore.metadata import schema
+from longshore.metadata.statements import insert_if_absent
+from longshore.names import Digest
+from longshore.registry import account_settings, repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import BinaryIO
+
+    from sqlalchemy import ColumnElement, Row
+
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+    from longshore.registry.repositories import Repository
+
+# A lease is renewed on reading once this part of it is over, so that most reads write nothing and
+# every reader is left with most of the grace time.
+_RENEW_AFTER_FRACTION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of a repository. `size` is in bytes."""
+
+    digest: Digest
+    size: int
+    media_type: str | None
+    location: Location
+
+
+def check(
+    context: Context, registry: Registry, repository: str, digests: Sequence[Digest]
+) -> dict[Digest, Layer]:
+    """Return those of `digests` that the repository holds, with their leases renewed."""
+    with context.database.read() as tx:
+        found = repositories.find(tx, registry, repository)
+        rows = tx.execute(
+            _layers()
+            .where(schema.layers.c.repository_id == found.id)
+            .where(schema.layers.c.digest.in_([str(digest) for digest in digests]))
+        ).all()
+    layers = (_renewed(context, found.id, row) for row in rows)
+    return {layer.digest: layer for layer in layers if layer is not None}
+
+
+def find(context: Context, registry: Registry, repository: str, digest: Digest) -> Layer:
+    """Return a layer of a repository, with its lease renewed.
+
+    Raises:
+        LayersNotFound: the repository doesn't hold it, whoever else does.
+    """
+    row = _row(context, registry, repository, digest)
+    layer = _renewed(context, row.repository_id, row)
+    if layer is None:
+        raise LayersNotFound.asked(digest, repository, registry.account)
+    return layer
+
+
+def find_referenced(context: Context, registry: Registry, repository: str, digest: Digest) -> Layer:
+    """Return a layer that an image of the repository refers to.
+
+    Raises:
+        LayersNotFound: the repository doesn't hold it.
+        LayerInaccessible: no image refers to it.
+    """
+    row = _row(context, registry, repository, digest)
+    if not row.referenced:
+        raise LayerInaccessible(digest, repository, registry.account)
+    return _layer(row)
+
+
+def open_layer(
+    context: Context, registry: Registry, repository: str, digest: Digest
+) -> tuple[Layer, BinaryIO]:
+    """Open a layer's bytes for reading; they stay readable until the file is closed.
+
+    Raises:
+        LayersNotFound: the repository doesn't hold it.
+    """
+    layer = find(context, registry, repository, digest)
+    try:
+        return layer, context.blobs.open(layer.location)
+    except BlobMissing as error:
+        # Collected since, and perhaps uploaded again: then it is elsewhere now.
+        again = find(context, registry, repository, digest)
+        if again.location == layer.location:
+            raise Server(
+                f"The bytes of layer '{digest}' are missing from the registry's storage. "
+                "Ask its operator to restore them, or push the image again."
+            ) from error
+        return again, context.blobs.open(again.location)
+
+
+def mount(
+    context: Context, registry: Registry, repository: str, source: str, digest: Digest
+) -> bool:
+    """Let `repository` hold a layer that `source`, a repository of the same registry, holds.
+
+    Returns:
+        Whether it does now. It doesn't where the registry's settings forbid it, where the two
+        differ in encryption, and where `source` has no such layer.
+    """
+    with context.database.write() as tx:
+        target = repositories.find(tx, registry, repository, lock=True)
+        allowed = (
+            context.dialect.mounts_freely
+            or account_settings.read(tx, registry, account_settings.BLOB_MOUNTING) == "ENABLED"
+        )
+        if not allowed:
+            return False
+        row = tx.execute(
+            _layers()
+            .join(schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id)
+            .where(*_named(registry, source), schema.layers.c.digest == str(digest))
+            .where(schema.repositories.c.encryption_context == target.encryption_context)
+        ).one_or_none()
+        if row is None or not (row.referenced or context.dialect.mounts_freely):
+            return False
+        if lock_blob(tx, row.blob_id) is None:
+            return False
+        attach(context, tx, target, digest, row.blob_id)
+        return True
+
+
+def attach(
+    context: Context, tx: Connection, repository: Repository, digest: Digest, blob_id: int
+) -> bool:
+    """Let `repository`, which is locked, hold a blob, which is locked; begin or renew the lease.
+
+    Returns:
+        Whether it is new to the repository.
+    """
+    now = context.clock()
+    is_new = insert_if_absent(
+        tx,
+        schema.layers,
+        repository_id=repository.id,
+        digest=str(digest),
+        blob_id=blob_id,
+        leased_at=now,
+    )
+    if not is_new:
+        lease(tx, repository.id, [str(digest)], now)
+    return is_new
+
+
+def lock_blob(tx: Connection, blob_id: int) -> Location | None:
+    """Keep a blob from being collected until the transaction ends; return its location if it is."""
+    location = tx.execute(
+        select(schema.blobs.c.location)
+        .where(schema.blobs.c.id == blob_id)
+        .with_for_update(read=True, key_share=True)
+    ).scalar_one_or_none()
+    return None if location is None else Location(location)
+
+
+def lease(tx: Connection, repository_id: int, digests: Iterable[str], now: int) -> int:
+    """Renew the leases of layers; return how many of them are still there."""
+    table = schema.layers
+    return tx.execute(
+        update(table)
+        .where(table.c.repository_id == repository_id, table.c.digest.in_(list(digests)))
+        .values(leased_at=now)
+    ).rowcount
+
+
+def missing(tx: Connection, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
+    """Return those of `digests` that the repository doesn't hold, in their order."""
+    table = schema.layers
+    held = set(
+        tx.execute(
+            select(table.c.digest).where(
+                table.c.repository_id == repository_id,
+                table.c.digest.in_([str(digest) for digest in digests]),
+            )
+        ).scalars()
+    )
+    return [digest for digest in digests if str(digest) not in held]
+
+
+def remove(context: Context, registry: Registry, repository: str, digest: Digest) -> bool:
+    """Take a layer out of a repository, unless an image refers to it.
+
+    Returns:
+        Whether it was taken out; False where an image needs it.
+
+    Raises:
+        LayersNotFound: the repository doesn't hold it.
+    """
+    table = schema.layers
+    with context.database.write() as tx:
+        found = repositories.find(tx, registry, repository, lock=True)
+        this = and_(table.c.repository_id == found.id, table.c.digest == str(digest))
+        if tx.execute(select(table.c.digest).where(this)).first() is None:
+            raise LayersNotFound.asked(digest, repository, registry.account)
+        return tx.execute(delete(table).where(this, ~is_referenced())).rowcount == 1
+
+
+def is_referenced() -> ColumnElement[bool]:
+    """Return the condition that an image refers to the layer of the row."""
+    return exists().where(
+        schema.image_layers.c.repository_id == schema.layers.c.repository_id,
+        schema.image_layers.c.digest == schema.layers.c.digest,
+    )
+
+
+def _layers() -> Select[Any]:
+    return select(
+        schema.layers,
+        schema.blobs.c.size,
+        schema.blobs.c.location,
+        is_referenced().label("referenced"),
+    ).join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
+
+
+def _named(registry: Registry, repository: str) -> list[ColumnElement[bool]]:
+    return [
+        schema.repositories.c.account == registry.account,
+        schema.repositories.c.region == registry.region,
+        schema.repositories.c.name == repository,
+    ]
+
+
+def _row(context: Context, registry: Registry, repository: str, digest: Digest) -> Row[Any]:
+    with context.database.read() as tx:
+        row = tx.execute(
+            _layers()
+            .join(schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id)
+            .where(*_named(registry, repository), schema.layers.c.digest == str(digest))
+        ).one_or_none()
+        if row is None:
+            repositories.find(tx, registry, repository)
+            raise LayersNotFound.asked(digest, repository, registry.account)
+        return row
+
+
+def _renewed(context: Context, repository_id: int, row: Row[Any]) -> Layer | None:
+    """Return the layer of `row`, or None if it was collected while its lease was renewed."""
+    now = context.clock()
+    age = now - row.leased_at
+    if not row.referenced and age * _RENEW_AFTER_FRACTION >= context.retention.unreferenced_layers:
+        with context.database.write(durable=False) as tx:
+            if lease(tx, repository_id, [row.digest], now) == 0:
+                return None
+    return _layer(row)
+
+
+def _layer(row: Row[Any]) -> Layer:
+    return Layer(Digest.parse(row.digest), row.size, row.media_type, Location(row.location))

@@ -1,0 +1,80 @@
+"""Referrers: images whose manifests name another image as their subject, such as signatures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from longshore.metadata import schema
+from longshore.names import Digest
+from longshore.registry import repositories
+from longshore.registry.slices import Position, Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sqlalchemy import Row
+
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A referrer, as its descriptor tells. `size` is its manifest's, in bytes."""
+
+    digest: Digest
+    media_type: str
+    artifact_type: str | None
+    size: int
+    annotations: Mapping[str, str]
+
+
+def list_of(
+    context: Context,
+    registry: Registry,
+    repository: str,
+    subject: Digest,
+    *,
+    artifact_types: Collection[str],
+    after: Position | None,
+    limit: int,
+) -> Slice[Referrer]:
+    """Return up to `limit` referrers of `subject`, oldest first.
+
+    A subject that nobody pushed has none, which is no error (OCI distribution-spec, "Listing
+    Referrers").
+
+    Args:
+        context: the store.
+        registry: whose repository it is.
+        repository: its name.
+        subject: the digest that they refer to.
+        artifact_types: only referrers of these types, where there are any.
+        after: where the slice starts.
+        limit: how many there may be in it.
+    """
+    image = schema.images
+    query = (
+        select(image).where(image.c.subject == str(subject)).order_by(image.c.id).limit(limit + 1)
+    )
+    if artifact_types:
+        query = query.where(image.c.artifact_type.in_(list(artifact_types)))
+    if after is not None:
+        query = query.where(image.c.id > after[0])
+    with context.database.read() as tx:
+        found = repositories.find(tx, registry, repository)
+        rows = tx.execute(query.where(image.c.repository_id == found.id)).all()
+    return Slice.of(rows, limit, lambda row: (row.id,), _referrer)
+
+
+def _referrer(row: Row[Any]) -> Referrer:
+    return Referrer(
+        digest=Digest.parse(row.digest),
+        media_type=row.media_type,
+        artifact_type=row.artifact_type,
+        size=row.manifest_size,
+        annotations=row.annotations or {},
+    )

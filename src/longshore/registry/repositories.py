@@ -1,0 +1,273 @@
+"""Repositories: making, listing, changing and deleting them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from longshore.errors import (
+    InvalidParameter,
+    LimitExceeded,
+    NotBuiltYet,
+    RepositoryAlreadyExists,
+    RepositoryNotEmpty,
+    RepositoryNotFound,
+)
+from longshore.metadata import schema
+from longshore.names import Registry
+from longshore.registry import resource_tags
+from longshore.registry.mutability import Mode, TagMutability
+from longshore.registry.slices import Position, Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Row
+
+    from longshore.clock import Millis
+    from longshore.registry.context import Context
+
+# All that is AES256 shares one context: the bytes are alike, whoever holds them.
+AES256_CONTEXT = "aes256"
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a repository's bytes are encrypted at rest."""
+
+    type: str = "AES256"
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository as it stands in the database."""
+
+    id: int
+    registry: Registry
+    name: str
+    created_at: Millis
+    mutability: TagMutability
+    scan_on_push: bool
+    encryption_type: str
+    encryption_context: str
+
+    @property
+    def arn(self) -> str:
+        """The repository's ARN."""
+        return self.registry.repository_arn(self.name)
+
+
+def create(
+    context: Context,
+    registry: Registry,
+    name: str,
+    *,
+    mutability: TagMutability,
+    scan_on_push: bool,
+    encryption: Encryption,
+    tags: Mapping[str, str],
+) -> Repository:
+    """Make a repository.
+
+    Raises:
+        RepositoryAlreadyExists: the registry has one of this name, whatever its settings.
+        NotBuiltYet: the encryption is KMS or KMS_DSSE.
+        TooManyTags, LimitExceeded: a quota is used up.
+    """
+    encryption_context = _encryption_context(encryption)
+    resource_tags.check_count(context, len(tags))
+    columns: dict[str, Any] = {
+        "account": registry.account,
+        "region": registry.region,
+        "name": name,
+        "created_at": context.clock(),
+        "tag_mutability": mutability.mode.value,
+        "tag_mutability_exclusions": list(mutability.exclusions),
+        "scan_on_push": scan_on_push,
+        "encryption_type": encryption.type,
+        "encryption_context": encryption_context,
+    }
+    try:
+        with context.database.write() as tx:
+            _check_count(context, tx, registry)
+            row = tx.execute(
+                insert(schema.repositories).values(columns).returning(schema.repositories)
+            ).one()
+            repository = _repository(row)
+            resource_tags.write(tx, repository.id, tags)
+            return repository
+    except IntegrityError:
+        raise RepositoryAlreadyExists(name, registry.account) from None
+
+
+def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -> Repository:
+    """Return the repository called `name`.
+
+    Args:
+        tx: an open transaction.
+        registry: where to look.
+        name: the repository's name.
+        lock: keep everybody else from changing the repository until the transaction ends. Each
+            transaction that changes something inside a repository begins so (on SQLite every
+            writing transaction is alone anyway).
+
+    Raises:
+        RepositoryNotFound: there is none.
+    """
+    query = select(schema.repositories).where(
+        schema.repositories.c.account == registry.account,
+        schema.repositories.c.region == registry.region,
+        schema.repositories.c.name == name,
+    )
+    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise RepositoryNotFound(name, registry.account)
+    return _repository(row)
+
+
+def describe(context: Context, registry: Registry, names: Sequence[str]) -> list[Repository]:
+    """Return the repositories called `names`, in that order.
+
+    Raises:
+        RepositoryNotFound: one of them doesn't exist.
+    """
+    with context.database.read() as tx:
+        return [find(tx, registry, name) for name in dict.fromkeys(names)]
+
+
+def list_all(
+    context: Context, registry: Registry, after: Position | None, limit: int
+) -> Slice[Repository]:
+    """Return up to `limit` repositories of the registry, by name."""
+    table = schema.repositories
+    query = (
+        select(table)
+        .where(table.c.account == registry.account, table.c.region == registry.region)
+        .order_by(table.c.name)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(table.c.name > after[0])
+    with context.database.read() as tx:
+        rows = tx.execute(query).all()
+    return Slice.of(rows, limit, lambda row: (row.name,), _repository)
+
+
+def remove(context: Context, registry: Registry, name: str, *, force: bool) -> Repository:
+    """Delete a repository, and with `force` all that is in it.
+
+    Raises:
+        RepositoryNotEmpty: it holds images, and `force` isn't given.
+    """
+    with context.database.write() as tx:
+        repository = find(tx, registry, name, lock=True)
+        images = schema.images.c.repository_id == repository.id
+        if not force and tx.execute(select(schema.images.c.id).where(images).limit(1)).first():
+            raise RepositoryNotEmpty(name, registry.account)
+        # Images hold their layers in place by a foreign key: they go first.
+        tx.execute(delete(schema.images).where(images))
+        tx.execute(delete(schema.layers).where(schema.layers.c.repository_id == repository.id))
+        tx.execute(delete(schema.repositories).where(schema.repositories.c.id == repository.id))
+        return repository
+
+
+def put_tag_mutability(
+    context: Context, registry: Registry, name: str, mutability: TagMutability
+) -> Repository:
+    """Replace the mutability of tags, its exclusions included; tags stay as they are."""
+    with context.database.write() as tx:
+        repository = find(tx, registry, name, lock=True)
+        _change(
+            tx,
+            repository,
+            tag_mutability=mutability.mode.value,
+            tag_mutability_exclusions=list(mutability.exclusions),
+        )
+    return replace(repository, mutability=mutability)
+
+
+def put_scan_on_push(
+    context: Context, registry: Registry, name: str, *, scan_on_push: bool
+) -> Repository:
+    """Choose whether images are to be scanned when they are pushed."""
+    with context.database.write() as tx:
+        repository = find(tx, registry, name, lock=True)
+        _change(tx, repository, scan_on_push=scan_on_push)
+    return replace(repository, scan_on_push=scan_on_push)
+
+
+def tag(context: Context, registry: Registry, name: str, tags: Mapping[str, str]) -> None:
+    """Set resource tags; those with other keys stay.
+
+    Raises:
+        TooManyTags: there would be more than a repository may have.
+    """
+    with context.database.write() as tx:
+        repository = find(tx, registry, name, lock=True)
+        resource_tags.write(tx, repository.id, tags)
+        resource_tags.check_count(context, resource_tags.count(tx, repository.id))
+
+
+def untag(context: Context, registry: Registry, name: str, keys: Sequence[str]) -> None:
+    """Remove the resource tags with these keys, where they exist."""
+    with context.database.write() as tx:
+        resource_tags.erase(tx, find(tx, registry, name, lock=True).id, keys)
+
+
+def tags_of(context: Context, registry: Registry, name: str) -> dict[str, str]:
+    """Return the resource tags, by key."""
+    with context.database.read() as tx:
+        return resource_tags.read(tx, find(tx, registry, name).id)
+
+
+def _change(tx: Connection, repository: Repository, **columns: object) -> None:
+    tx.execute(
+        update(schema.repositories).where(schema.repositories.c.id == repository.id).values(columns)
+    )
+
+
+def _check_count(context: Context, tx: Connection, registry: Registry) -> None:
+    most = context.limits.repositories_per_registry
+    count = tx.execute(
+        select(func.count()).where(
+            schema.repositories.c.account == registry.account,
+            schema.repositories.c.region == registry.region,
+        )
+    ).scalar_one()
+    if count >= most:
+        raise LimitExceeded(
+            f"The registry with id '{registry.account}' already has {count} repositories, "
+            f"the most it may have. Delete some or raise the limit "
+            "(limits.repositories_per_registry)."
+        )
+
+
+def _encryption_context(encryption: Encryption) -> str:
+    if encryption.type != "AES256":
+        raise NotBuiltYet(
+            f"Encryption with {encryption.type} is not built yet in Longshore. Use AES256 and "
+            "encrypt the volume that holds the data directory."
+        )
+    if encryption.kms_key is not None:
+        raise InvalidParameter(
+            "Invalid encryption configuration: "
+            "Encryption key should not be set for AES256 encryption."
+        )
+    return AES256_CONTEXT
+
+
+def _repository(row: Row[Any]) -> Repository:
+    return Repository(
+        id=row.id,
+        registry=Registry(row.account, row.region),
+        name=row.name,
+        created_at=row.created_at,
+        mutability=TagMutability(Mode(row.tag_mutability), tuple(row.tag_mutability_exclusions)),
+        scan_on_push=row.scan_on_push,
+        encryption_type=row.encryption_type,
+        encryption_context=row.encryption_context,
+    )

@@ -1,0 +1,391 @@
+"""Uploads: the bytes of a layer on their way in, over either face.
+
+An upload belongs to the repository and to the principal that began it. Its bytes lie in the blob
+store; how many of them count is said here, in SQL, after they were written. What a killed process
+wrote beyond that was never acknowledged and is written over.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from longshore.blobs.store import DigestMismatch, UploadBusy, UploadLost, is_upload_id
+from longshore.errors import (
+    EmptyUpload,
+    InvalidLayer,
+    InvalidLayerPart,
+    LayerAlreadyExists,
+    LayerPartTooSmall,
+    LimitExceeded,
+    UploadNotFound,
+)
+from longshore.metadata import schema
+from longshore.metadata.statements import insert_if_absent
+from longshore.registry import layers, repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Row
+
+    from longshore.blobs.store import BlobWriter, Location
+    from longshore.names import Digest, Registry
+    from longshore.registry.context import Caller, Context
+
+
+class UploadConflict(InvalidLayerPart):
+    """Somebody else is writing to the upload at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload that isn't complete. `size` counts the bytes received so far."""
+
+    id: str
+    registry: Registry
+    repository: str
+    size: int
+    parts: int
+    last_part_size: int
+    has_small_part: bool
+
+
+class _BlobUnknown(Exception):
+    """The store doesn't have the bytes of an upload yet, or has collected them."""
+
+
+def start(context: Context, caller: Caller, registry: Registry, repository: str) -> Upload:
+    """Begin an upload."""
+    now = context.clock()
+    upload_id = context.new_upload_id()
+    # A power cut may forget an upload that holds nothing yet: not worth a sync.
+    with context.database.write(durable=False) as tx:
+        found = repositories.find(tx, registry, repository)
+        tx.execute(
+            insert(schema.uploads).values(
+                id=upload_id,
+                repository_id=found.id,
+                principal_arn=caller.arn,
+                started_at=now,
+                touched_at=now,
+                size=0,
+                parts=0,
+                last_part_size=0,
+                has_small_part=False,
+            )
+        )
+    return Upload(upload_id, registry, repository, 0, 0, 0, has_small_part=False)
+
+
+def find(
+    context: Context, caller: Caller, registry: Registry, repository: str, upload_id: str
+) -> Upload:
+    """Return an upload.
+
+    Raises:
+        RepositoryNotFound: there is no such repository.
+        UploadNotFound: there is no such upload, or it is another repository's or principal's.
+    """
+    with context.database.read() as tx:
+        return _upload(_row(tx, caller, registry, repository, upload_id), registry, repository)
+
+
+def cancel(
+    context: Context, caller: Caller, registry: Registry, repository: str, upload_id: str
+) -> None:
+    """Give an upload up and forget its bytes."""
+    with context.database.write() as tx:
+        row = _row(tx, caller, registry, repository, upload_id)
+        tx.execute(delete(schema.uploads).where(schema.uploads.c.id == row.id))
+    context.blobs.discard(upload_id)
+
+
+class Part:
+    """Bytes being added to an upload; a context manager.
+
+    Leaving it acknowledges what was appended, even where the client broke off in the middle, so
+    that it can resume from there.
+
+    Raises:
+        UploadConflict: somebody else is writing to this upload.
+        UploadNotFound: its bytes were lost in a power cut.
+    """
+
+    def __init__(self, context: Context, upload: Upload) -> None:
+        self._context = context
+        self._upload = upload
+        self._room = context.limits.layer_size - upload.size
+        self._held = ExitStack()
+        self._writer: BlobWriter
+        self._abandoned = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of the upload so far, this part included."""
+        return self._writer.offset
+
+    def __enter__(self) -> Self:
+        with _as_refusals(self._upload):
+            self._writer = self._held.enter_context(
+                self._context.blobs.writer(self._upload.id, self._upload.size)
+            )
+        self._check_offset()
+        return self
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Write `data` behind what is there.
+
+        Raises:
+            LimitExceeded: the layer would be larger than layers may be.
+        """
+        self._room -= len(data)
+        if self._room < 0:
+            raise LimitExceeded(f"A layer may have at most {self._context.limits.layer_size} bytes")
+        self._writer.append(data)
+
+    def abandon(self) -> None:
+        """Don't acknowledge what was appended: it turned out not to be what was announced."""
+        self._abandoned = True
+
+    def __exit__(self, *exception: object) -> None:
+        with self._held:
+            if self.size > self._upload.size and not self._abandoned:
+                self._acknowledge(self.size)
+
+    def _check_offset(self) -> None:
+        """Refuse if somebody else moved the upload on before it was ours."""
+        table = schema.uploads
+        with self._context.database.read() as tx:
+            size = tx.execute(
+                select(table.c.size).where(table.c.id == self._upload.id)
+            ).scalar_one_or_none()
+        if size != self._upload.size:
+            self._held.close()
+            _refuse_conflict(self._upload)
+
+    def _acknowledge(self, size: int) -> None:
+        upload, table = self._upload, schema.uploads
+        smallest = self._context.limits.layer_part_smallest
+        has_small_part = upload.has_small_part or 0 < upload.last_part_size < smallest
+        with self._context.database.write(durable=False) as tx:
+            changed = tx.execute(
+                update(table)
+                .where(table.c.id == upload.id, table.c.size == upload.size)
+                .values(
+                    size=size,
+                    parts=upload.parts + 1,
+                    last_part_size=size - upload.size,
+                    has_small_part=has_small_part,
+                    touched_at=self._context.clock(),
+                )
+            ).rowcount
+        if changed == 0:
+            raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
+
+
+def append_part(
+    context: Context, upload: Upload, first_byte: int, last_byte: int, data: bytes
+) -> int:
+    """Add a part of known place, as UploadLayerPart does.
+
+    Returns:
+        The number of the last byte received, counted from zero.
+
+    Raises:
+        InvalidLayerPart: the part doesn't follow on the bytes received, or isn't as long as its
+            numbers say, or is larger than parts may be.
+        LimitExceeded: the upload has too many parts or bytes.
+    """
+    largest = context.limits.layer_part_largest
+    if len(data) > largest:
+        refuse_part(upload, f"Layer parts must be at most {largest} bytes in size")
+    if first_byte != upload.size:
+        refuse_part(upload, f"The part must begin at byte {upload.size}, not at {first_byte}")
+    if last_byte - first_byte + 1 != len(data):
+        refuse_part(
+            upload,
+            f"The part's numbers name {last_byte - first_byte + 1} bytes and it has {len(data)}",
+        )
+    if upload.parts >= context.limits.layer_parts:
+        raise LimitExceeded(
+            f"A layer may be uploaded in at most {context.limits.layer_parts} parts"
+        )
+    with Part(context, upload) as part:
+        part.append(data)
+        return part.size - 1
+
+
+def refuse_part(
+    upload: Upload, reason: str, kind: type[InvalidLayerPart] = InvalidLayerPart
+) -> NoReturn:
+    """Refuse a part, and say where the upload stands."""
+    raise kind(
+        f"Invalid layer part of the upload with id '{upload.id}' in the repository with name "
+        f"'{upload.repository}': {reason}",
+        registryId=upload.registry.account,
+        repositoryName=upload.repository,
+        uploadId=upload.id,
+        # ECR has no word for "nothing yet": its first part then starts at -1 + 1.
+        lastValidByteReceived=upload.size - 1,
+    )
+
+
+def complete_in_parts(context: Context, caller: Caller, upload: Upload, digest: Digest) -> None:
+    """Make a layer of an upload, by the rules of CompleteLayerUpload.
+
+    Raises:
+        EmptyUpload: it has no bytes.
+        LayerPartTooSmall: a part other than the last is under the smallest size.
+        InvalidLayer: the bytes have another digest.
+        LayerAlreadyExists: the repository holds the layer; the upload is over.
+    """
+    if upload.parts == 0:
+        raise EmptyUpload(upload.id, upload.repository, upload.registry.account)
+    if upload.has_small_part:
+        mebibytes = context.limits.layer_part_smallest // 1024**2
+        raise LayerPartTooSmall(f"Layer parts must be at least {mebibytes} MiB in size")
+    if not complete(context, caller, upload, digest):
+        raise LayerAlreadyExists(digest, upload.repository, upload.registry.account)
+
+
+def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
+    """Make a layer of an upload, once its bytes are known to have `digest`.
+
+    The bytes are durable before the row that names them, and that row before this returns.
+
+    Returns:
+        Whether the layer is new to the repository.
+
+    Raises:
+        InvalidLayer: the bytes have another digest; the upload stays as it is.
+        UploadConflict: somebody is writing to the upload.
+    """
+    if upload.size == 0 and not context.dialect.stores_empty_blobs:
+        cancel(context, caller, upload.registry, upload.repository, upload.id)
+        return True
+    try:
+        return _deduplicate(context, caller, upload, digest)
+    except _BlobUnknown:
+        return _store(context, caller, upload, digest)
+
+
+def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
+    """Turn the upload into a layer whose bytes the store has; its own are discarded.
+
+    Raises:
+        _BlobUnknown: the store doesn't have them, or not any more.
+    """
+    with context.database.read() as tx:
+        repository = repositories.find(tx, upload.registry, upload.repository)
+        if _find_blob(tx, repository.encryption_context, digest) is None:
+            raise _BlobUnknown
+    with _as_refusals(upload):
+        computed = context.blobs.digest(upload.id, upload.size, digest.algorithm)
+        if computed != digest:
+            raise DigestMismatch(upload.id, computed)
+    with context.database.write() as tx:
+        is_new, _ = _finish(context, tx, caller, upload, digest)
+    context.blobs.discard(upload.id)
+    return is_new
+
+
+def _store(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
+    """Turn the upload into a layer with its own bytes."""
+    with context.database.read() as tx:
+        repository = repositories.find(tx, upload.registry, upload.repository)
+    with _as_refusals(upload):
+        own = context.blobs.commit(upload.id, upload.size, repository.encryption_context, digest)
+    with context.database.write() as tx:
+        insert_if_absent(
+            tx,
+            schema.blobs,
+            encryption_context=repository.encryption_context,
+            digest=str(digest),
+            size=upload.size,
+            location=own,
+            stored_at=context.clock(),
+        )
+        is_new, location = _finish(context, tx, caller, upload, digest)
+    if location != own:
+        # Somebody stored the same bytes in the meantime.
+        context.blobs.delete(own)
+    return is_new
+
+
+def _finish(
+    context: Context, tx: Connection, caller: Caller, upload: Upload, digest: Digest
+) -> tuple[bool, Location]:
+    """Let the repository hold the blob, and end the upload."""
+    repository = repositories.find(tx, upload.registry, upload.repository, lock=True)
+    row = _row(tx, caller, upload.registry, upload.repository, upload.id)
+    if row.size != upload.size:
+        _refuse_conflict(upload)
+    blob_id = _find_blob(tx, repository.encryption_context, digest)
+    location = None if blob_id is None else layers.lock_blob(tx, blob_id)
+    if blob_id is None or location is None:
+        raise _BlobUnknown
+    is_new = layers.attach(context, tx, repository, digest, blob_id)
+    tx.execute(delete(schema.uploads).where(schema.uploads.c.id == upload.id))
+    return is_new, location
+
+
+@contextmanager
+def _as_refusals(upload: Upload) -> Iterator[None]:
+    """Say in the registry's words what the blob store can't do."""
+    try:
+        yield
+    except UploadBusy:
+        _refuse_conflict(upload)
+    except UploadLost:
+        raise UploadNotFound(upload.id, upload.repository, upload.registry.account) from None
+    except DigestMismatch as error:
+        raise InvalidLayer(
+            f"The bytes that were uploaded have the digest '{error.computed}', not the one given"
+        ) from None
+
+
+def _refuse_conflict(upload: Upload) -> NoReturn:
+    refuse_part(upload, "Another request is writing to this upload", kind=UploadConflict)
+
+
+def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> int | None:
+    table = schema.blobs
+    return tx.execute(
+        select(table.c.id).where(
+            table.c.encryption_context == encryption_context, table.c.digest == str(digest)
+        )
+    ).scalar_one_or_none()
+
+
+def _row(
+    tx: Connection, caller: Caller, registry: Registry, repository: str, upload_id: str
+) -> Row[Any]:
+    found = repositories.find(tx, registry, repository)
+    if not is_upload_id(upload_id):
+        raise UploadNotFound(upload_id, repository, registry.account)
+    row = tx.execute(
+        select(schema.uploads).where(
+            schema.uploads.c.id == upload_id,
+            schema.uploads.c.repository_id == found.id,
+            schema.uploads.c.principal_arn == caller.arn,
+        )
+    ).one_or_none()
+    if row is None:
+        raise UploadNotFound(upload_id, repository, registry.account)
+    return row
+
+
+def _upload(row: Row[Any], registry: Registry, repository: str) -> Upload:
+    return Upload(
+        id=row.id,
+        registry=registry,
+        repository=repository,
+        size=row.size,
+        parts=row.parts,
+        last_part_size=row.last_part_size,
+        has_small_part=row.has_small_part,
+    )

@@ -1,0 +1,264 @@
+"""The assembly: settings become a store, the store gets its two faces, and a port."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import logging
+import socket
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvicorn
+from sqlalchemy import select
+from uvicorn.supervisors import Multiprocess
+
+from longshore.access.sealing import ServerKey, write_private_file
+from longshore.access.sigv4 import SignatureVerifier
+from longshore.api.app import App
+from longshore.api.aws.json import JsonService
+from longshore.api.aws.wording import ECR as ECR_WORDING
+from longshore.api.ecr.face import SERVICE, EcrFace
+from longshore.api.hosts import Hosts
+from longshore.api.oci.face import OciFace
+from longshore.api.throttle import Throttle
+from longshore.api.workers import Workers
+from longshore.blobs.filesystem import FilesystemBlobStore
+from longshore.clock import SECOND
+from longshore.metadata import schema
+from longshore.metadata.database import Database
+from longshore.metadata.statements import insert_if_absent
+from longshore.names import Registry
+from longshore.registry import access_keys
+from longshore.registry.access_keys import AccessKey
+from longshore.registry.context import Context, Retention
+from longshore.registry.dialect import DIALECTS
+from longshore.registry.limits import Limits
+from longshore.work.collector import Collector
+from longshore.work.schedule import Recurring
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from longshore.api.http import Receive, Scope, Send
+    from longshore.settings import Settings
+
+_ADMINISTRATOR = "administrator"
+_PROFILE = "longshore"
+_GRACEFUL_SECONDS = 15
+
+_log = logging.getLogger(__name__)
+
+
+class CannotStart(Exception):
+    """The server can't start; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start found or made.
+
+    Attributes:
+        administrator: the administrator's key, where this data directory has it.
+        is_first: whether it was made just now.
+    """
+
+    administrator: AccessKey | None
+    is_first: bool
+
+
+def open_context(settings: Settings) -> Context:
+    """Open the store that the settings name; nothing is made or changed."""
+    limits = settings.limits.model_dump(exclude={"rates"})
+    return Context(
+        database=Database(settings.database),
+        blobs=FilesystemBlobStore(settings.data),
+        server_key=ServerKey.read(_server_key_file(settings)),
+        dialect=DIALECTS[settings.compatibility],
+        limits=Limits(**limits),
+        retention=Retention(
+            unreferenced_layers=round(settings.layer_grace * SECOND),
+            unfinished_uploads=round(settings.upload_lifetime * SECOND),
+        ),
+    )
+
+
+def prepare(settings: Settings) -> Start:
+    """Bring the data directory and the database to where a server can start.
+
+    Raises:
+        CannotStart: they can't be used.
+    """
+    # Not at the top: only a start needs it, and not every process that serves.
+    from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
+
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ServerKey.read_or_create(_server_key_file(settings))
+        context = open_context(settings)
+        migrate(context.database)
+    except (OSError, ValueError, SchemaTooNew) as error:
+        raise CannotStart(str(error)) from error
+    try:
+        _check_server_key(context)
+        return _ensure_administrator(context, settings)
+    finally:
+        context.database.close()
+
+
+def read_administrator(settings: Settings) -> AccessKey | None:
+    """Return the administrator's key that the first start left in the data directory."""
+    parser = configparser.ConfigParser(interpolation=None)
+    if not parser.read(credentials_file(settings)) or _PROFILE not in parser:
+        return None
+    profile = parser[_PROFILE]
+    return AccessKey(
+        profile["aws_access_key_id"],
+        profile["aws_secret_access_key"],
+        access_keys.generate(settings.account, _ADMINISTRATOR).caller,
+    )
+
+
+def credentials_file(settings: Settings) -> Path:
+    """Return the file of the administrator's key, in the form of ~/.aws/credentials."""
+    return settings.data / "credentials"
+
+
+def create_app(settings: Settings) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return the ASGI application over a store that `prepare` has seen."""
+    context = open_context(settings)
+    workers = Workers()
+    hosts = Hosts(
+        domain=settings.domain or f"localhost:{settings.port}",
+        scheme=settings.scheme,
+        default=Registry(settings.account, settings.region),
+    )
+    throttle = Throttle(settings.limits.rates, context.clock)
+    ecr = EcrFace(
+        context=context,
+        hosts=hosts,
+        service=JsonService.load(SERVICE, ECR_WORDING),
+        verifier=SignatureVerifier(context.clock),
+        throttle=throttle,
+        workers=workers,
+    )
+    oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
+    app = App(
+        context=context, ecr=ecr, oci=oci, workers=workers, idle_timeout=settings.idle_timeout
+    )
+    collecting = Recurring(
+        "garbage collection", partial(_collect, context), settings.collect_interval
+    )
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            scope = {**scope, "scheme": settings.scheme}
+            return await app(scope, receive, send)
+        await receive()
+        if settings.collect_interval > 0:
+            collecting.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if settings.collect_interval > 0:
+            await workers.run(collecting.stop)
+        workers.close()
+        context.database.close()
+        await send({"type": "lifespan.shutdown.complete"})
+        return None
+
+    return application
+
+
+def listen(settings: Settings) -> tuple[socket.socket, Settings]:
+    """Take the port; return it with settings that name the one that was taken.
+
+    Raises:
+        CannotStart: it can't be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    taken = socket.socket(family)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((settings.host, settings.port))
+    except OSError as error:
+        taken.close()
+        raise CannotStart(
+            f"Can't listen on {settings.listen}: {error.strerror}. "
+            "Is another server running there? Choose another address with --listen HOST:PORT."
+        ) from error
+    taken.set_inheritable(True)
+    host = settings.listen.rpartition(":")[0]
+    return taken, settings.model_copy(update={"listen": f"{host}:{taken.getsockname()[1]}"})
+
+
+def run(settings: Settings, taken: socket.socket) -> None:
+    """Serve until a signal says stop."""
+    config = uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        workers=settings.workers,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[taken]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[taken])
+
+
+def _collect(context: Context) -> None:
+    taken = list(Collector(context).run())
+    if taken:
+        freed = sum(garbage.size for garbage in taken)
+        _log.info("garbage collection: took %d things and freed %d bytes", len(taken), freed)
+
+
+def _server_key_file(settings: Settings) -> Path:
+    return settings.data / "server.key"
+
+
+def _check_server_key(context: Context) -> None:
+    table = schema.server_keys
+    with context.database.write() as tx:
+        known = list(tx.execute(select(table.c.id)).scalars())
+        if not known:
+            insert_if_absent(tx, table, id=context.server_key.id, created_at=context.clock())
+        elif context.server_key.id not in known:
+            raise CannotStart(
+                "The database was written with another server key than the one in the data "
+                "directory. Put the right server.key there, or start with another database."
+            )
+
+
+def _ensure_administrator(context: Context, settings: Settings) -> Start:
+    with context.database.write() as tx:
+        if tx.execute(select(schema.access_keys.c.id).limit(1)).first() is not None:
+            return Start(read_administrator(settings), is_first=False)
+        # A file of an earlier start, whose database is gone, keeps its key.
+        if read_administrator(settings) is None:
+            _write_credentials(settings, access_keys.generate(settings.account, _ADMINISTRATOR))
+        key = read_administrator(settings)
+        if key is None:
+            raise CannotStart(f"{credentials_file(settings)} holds no access key. Remove it.")
+        access_keys.store(tx, access_keys.seal_of(context), key, context.clock())
+    return Start(key, is_first=True)
+
+
+def _write_credentials(settings: Settings, key: AccessKey) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser[_PROFILE] = {"aws_access_key_id": key.id, "aws_secret_access_key": key.secret}
+    text = io.StringIO()
+    parser.write(text)
+    write_private_file(credentials_file(settings), text.getvalue())

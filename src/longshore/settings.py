@@ -1,0 +1,255 @@
+"""The settings: what the operator chooses, on the command line, in the environment or in a file.
+
+Each is an option of `longshore serve`, a variable `LONGSHORE_<NAME>` and a key of the TOML file
+that `--config` or `LONGSHORE_CONFIG` names; the first of the three that gives it counts.
+`docs/settings.md` is made from this module.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from longshore.names import is_account, is_region
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "LONGSHORE_"
+CONFIG_VARIABLE = "LONGSHORE_CONFIG"
+
+MIB = 1024 * 1024
+HOUR = 3600.0
+
+
+class InvalidSettings(ValueError):
+    """A setting can't be what it was set to; the message names it and says what it can be."""
+
+
+def default_data_directory() -> Path:
+    """Return where data lies unless told otherwise (XDG Base Directory Specification)."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "longshore"
+
+
+def _listen_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("write HOST:PORT, such as 127.0.0.1:5000 or [::]:5000")
+    return text
+
+
+def _account(text: str) -> str:
+    if not is_account(text):
+        raise ValueError("an account id has twelve digits")
+    return text
+
+
+def _region(text: str) -> str:
+    if not is_region(text):
+        raise ValueError("write a region such as eu-west-1")
+    return text
+
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class LimitSettings(BaseModel):
+    """The quotas of ECR, as the table `[limits]`; sizes are bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repositories_per_registry: Positive = Field(100_000, description="Repositories of a registry.")
+    images_per_repository: Positive = Field(100_000, description="Images of a repository.")
+    tags_per_image: Positive = Field(1_000, description="Tags of an image.")
+    resource_tags_per_repository: Positive = Field(
+        50, description="Resource tags (keys and values) of a repository."
+    )
+    layer_size: Positive = Field(52_000 * MIB, description="The largest layer.")
+    layer_parts: Positive = Field(4_200, description="Parts of one UploadLayerPart upload.")
+    layer_part_smallest: Positive = Field(
+        5 * MIB, description="The smallest part of UploadLayerPart but for the last."
+    )
+    layer_part_largest: Positive = Field(20 * MIB, description="The largest part.")
+    manifest_size: Positive = Field(4 * MIB, description="The largest manifest.")
+    rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description="Requests a second for an operation, such as PutImage = 10, for each "
+        "registry and server process; an operation that isn't named has no limit.",
+    )
+
+
+class Settings(BaseSettings):
+    """Everything an operator can choose."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    listen: Annotated[str, AfterValidator(_listen_address)] = Field(
+        "127.0.0.1:5000",
+        description="Where the server listens, as HOST:PORT; port 0 takes a free one.",
+    )
+    data: Path = Field(
+        default_factory=default_data_directory,
+        description="The directory of all data: blobs, keys, and the SQLite database.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="The metadata's database, postgresql+psycopg://USER:PASSWORD@HOST/NAME; "
+        "without it, SQLite in the data directory.",
+    )
+    compatibility: Literal["ecr", "oci"] = Field(
+        "ecr",
+        description="How strict the registry is: as ECR, or true to the OCI specification.",
+    )
+    account: Annotated[str, AfterValidator(_account)] = Field(
+        "000000000000", description="The account of the default registry: twelve digits."
+    )
+    region: Annotated[str, AfterValidator(_region)] = Field(
+        "us-east-1", description="The region of the default registry."
+    )
+    domain: str | None = Field(
+        None,
+        description="What follows <account>.dkr.ecr.<region>. in the host names of registries, "
+        "with the port that clients use; without it, localhost and the port of the server.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="The server's certificate chain, PEM; with it, the server speaks TLS."
+    )
+    tls_key: Path | None = Field(None, description="The certificate's private key, PEM.")
+    behind_tls: bool = Field(
+        default=False,
+        description="Whether clients reach the server through a proxy that speaks TLS for it.",
+    )
+    workers: Positive = Field(1, description="Server processes that share the port and the data.")
+    idle_timeout: Seconds = Field(
+        60.0, description="How many seconds a client may pause in the middle of a body."
+    )
+    layer_grace: Annotated[float, Field(ge=0)] = Field(
+        24 * HOUR,
+        description="How many seconds a layer is kept that no image refers to.",
+    )
+    upload_lifetime: Annotated[float, Field(ge=0)] = Field(
+        24 * HOUR, description="How many seconds an unfinished upload is kept after its last byte."
+    )
+    collect_interval: Annotated[float, Field(ge=0)] = Field(
+        HOUR, description="How many seconds lie between two garbage collections; 0 for none."
+    )
+    access_log: bool = Field(default=False, description="Whether each request is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe messages that are logged."
+    )
+    limits: LimitSettings = Field(LimitSettings(), description="The quotas; see below.")
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: give both or none")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def database(self) -> str:
+        """The URL of the metadata's database."""
+        return self.database_url or f"sqlite:///{self.data.absolute() / 'metadata.sqlite'}"
+
+    @property
+    def scheme(self) -> str:
+        """How clients reach the server."""
+        return "https" if self.behind_tls or self.tls_certificate else "http"
+
+    @property
+    def address(self) -> str:
+        """The URL at which a client on this machine reaches the server."""
+        everywhere = self.host in {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104 - compared
+        host = "localhost" if everywhere else self.host
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Say which source counts before which."""
+        file = settings_cls.model_config.get("toml_file")
+        toml = [TomlConfigSettingsSource(settings_cls)] if file else []
+        return (init_settings, env_settings, *toml)
+
+
+def load(options: Mapping[str, object], config: Path | None) -> Settings:
+    """Gather the settings from every source.
+
+    Args:
+        options: the command line's; those that are None weren't given.
+        config: the TOML file, if any.
+
+    Raises:
+        InvalidSettings: one of them can't be used.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    _refuse_unknown_variables()
+    if config is not None and not config.is_file():
+        raise InvalidSettings(f"There is no configuration file {config}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        chosen = FromFile(**given)  # type: ignore[arg-type] # checked by the model
+    except (tomllib.TOMLDecodeError, SettingsError) as error:
+        raise InvalidSettings(f"{config or 'The environment'} can't be read: {error}") from error
+    except ValidationError as error:
+        raise InvalidSettings("\n".join(_sentences(error))) from error
+    values = {name: getattr(chosen, name) for name in Settings.model_fields}
+    return Settings.model_construct(**values)
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(map(str, each['loc'])) or 'settings'}: "
+        f"{each['msg'].removeprefix('Value error, ')}"
+        for each in error.errors()
+    ]
+
+
+def _refuse_unknown_variables() -> None:
+    """Refuse a variable that is nearly a setting: a typing error that nobody would notice."""
+    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields}
+    known.add(CONFIG_VARIABLE)
+    for variable in os.environ:
+        name = variable.upper()
+        if name.startswith(ENVIRONMENT_PREFIX) and name.partition("__")[0] not in known:
+            raise InvalidSettings(
+                f"{variable} is no setting of Longshore. Those there are: "
+                + ", ".join(sorted(known))
+            )
