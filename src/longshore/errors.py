@@ -267,8 +267,8 @@ class EmptyUpload(RegistryError):
 
     def __init__(self, upload_id: str, name: str, registry_id: str) -> None:
         super().__init__(
-            f"The upload with id '{upload_id}' {_in_repository(name, registry_id)} "
-            "has no layer parts"
+            f"The upload with id '{upload_id}' in the repository with name '{name}' in registry "
+            f"with id '{registry_id}' cannot be completed because it does not have any parts"
         )
 
 

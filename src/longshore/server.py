@@ -126,9 +126,16 @@ def credentials_file(settings: Settings) -> Path:
     return settings.data / "credentials"
 
 
-def create_app(settings: Settings) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return the ASGI application over a store that `prepare` has seen."""
-    context = open_context(settings)
+def create_app(
+    settings: Settings, context: Context | None = None
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return the ASGI application over a store that `prepare` has seen.
+
+    Args:
+        settings: what the operator chose.
+        context: the store, where the caller has opened it; it is closed at shutdown.
+    """
+    context = context or open_context(settings)
     workers = Workers()
     hosts = Hosts(
         domain=settings.domain or f"localhost:{settings.port}",
@@ -195,8 +202,19 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
 
 def run(settings: Settings, taken: socket.socket) -> None:
     """Serve until a signal says stop."""
-    config = uvicorn.Config(
-        partial(create_app, settings),
+    config = uvicorn_config(partial(create_app, settings), settings)
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[taken]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[taken])
+
+
+def uvicorn_config(
+    factory: Callable[[], Callable[[Scope, Receive, Send], Awaitable[None]]], settings: Settings
+) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application that `factory` makes."""
+    return uvicorn.Config(
+        factory,
         factory=True,
         loop="uvloop",
         http="httptools",
@@ -212,10 +230,6 @@ def run(settings: Settings, taken: socket.socket) -> None:
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-    if settings.workers > 1:
-        Multiprocess(config, sockets=[taken]).run()
-    else:
-        uvicorn.Server(config).run(sockets=[taken])
 
 
 def _collect(context: Context) -> None:

@@ -6,6 +6,7 @@ rules lock the repository's row before they change anything in it (`longshore.re
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from longshore.errors import StorageFull
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from sqlalchemy.engine import Engine
@@ -43,6 +43,8 @@ class Database:
         self._engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url)
         # Waiting here is fair and cheap; waiting in SQLite is polling.
         self._writer = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None
+        self._watching = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -72,8 +74,29 @@ class Database:
                         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                     yield connection
 
+    def generation(self) -> int | None:
+        """Return a number that is another one after each committed change, in microseconds.
+
+        Changes of other processes count as well. None where the database has no such number to
+        be had without a round trip: PostgreSQL.
+        """
+        if not self.is_sqlite:
+            return None
+        with self._watching:
+            if self._watcher is None:
+                # It counts the commits of all connections but its own, and makes none.
+                self._watcher = sqlite3.connect(
+                    str(self.url.database), isolation_level=None, check_same_thread=False
+                )
+            row: tuple[int] = self._watcher.execute("PRAGMA data_version").fetchone()
+        return row[0]
+
     def close(self) -> None:
         """Close every connection."""
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
         self._engine.dispose()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from longshore.clock import DAY, HOUR, Clock, Millis, system_clock
 from longshore.registry.dialect import ECR, Dialect
 from longshore.registry.limits import Limits
+from longshore.registry.memory import Memory, MemoryAlone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,16 @@ class Context:
     retention: Retention = field(default_factory=Retention)
     clock: Clock = system_clock
     new_upload_id: Callable[[], str] = new_upload_id
+    memory: Memory = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", Memory(self.database))
+
+    def without_waiting(self) -> Context:
+        """Return the same store for the event loop: it answers from memory or not at all."""
+        quick = replace(self)
+        object.__setattr__(quick, "memory", MemoryAlone(self.memory))
+        return quick
 
 
 @dataclass(frozen=True, slots=True)

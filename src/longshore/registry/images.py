@@ -104,13 +104,11 @@ def get_by_digest(
     Raises:
         RepositoryNotFound, ImageNotFound: there is none.
     """
-    query = _manifests_of(registry, repository).where(schema.images.c.digest == str(digest))
-    with context.database.read() as tx:
-        row = tx.execute(query).one_or_none()
-        if row is None:
-            repositories.find(tx, registry, repository)
-            raise ImageNotFound(digest, None, repository, registry.account)
-    return _stored(row, tag=None)
+    return context.memory.answer(
+        ("image by digest", registry, repository, digest),
+        lambda: _find_by_digest(context, registry, repository, digest),
+        lambda manifest: len(manifest.content),
+    )
 
 
 def get_by_tag(context: Context, registry: Registry, repository: str, tag: str) -> StoredManifest:
@@ -119,17 +117,11 @@ def get_by_tag(context: Context, registry: Registry, repository: str, tag: str) 
     Raises:
         RepositoryNotFound, ImageNotFound: there is none.
     """
-    query = (
-        _manifests_of(registry, repository)
-        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
-        .where(schema.tags.c.repository_id == schema.repositories.c.id, schema.tags.c.name == tag)
+    return context.memory.answer(
+        ("image by tag", registry, repository, tag),
+        lambda: _find_by_tag(context, registry, repository, tag),
+        lambda manifest: len(manifest.content),
     )
-    with context.database.read() as tx:
-        row = tx.execute(query).one_or_none()
-        if row is None:
-            repositories.find(tx, registry, repository)
-            raise ImageNotFound(None, tag, repository, registry.account)
-    return _stored(row, tag)
 
 
 def remove(
@@ -221,6 +213,32 @@ def _manifests_of(registry: Registry, repository: str) -> Select[Any]:
             repos.c.name == repository,
         )
     )
+
+
+def _find_by_digest(
+    context: Context, registry: Registry, repository: str, digest: Digest
+) -> StoredManifest:
+    query = _manifests_of(registry, repository).where(schema.images.c.digest == str(digest))
+    with context.database.read() as tx:
+        row = tx.execute(query).one_or_none()
+        if row is None:
+            repositories.find(tx, registry, repository)
+            raise ImageNotFound(digest, None, repository, registry.account)
+    return _stored(row, tag=None)
+
+
+def _find_by_tag(context: Context, registry: Registry, repository: str, tag: str) -> StoredManifest:
+    query = (
+        _manifests_of(registry, repository)
+        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
+        .where(schema.tags.c.repository_id == schema.repositories.c.id, schema.tags.c.name == tag)
+    )
+    with context.database.read() as tx:
+        row = tx.execute(query).one_or_none()
+        if row is None:
+            repositories.find(tx, registry, repository)
+            raise ImageNotFound(None, tag, repository, registry.account)
+    return _stored(row, tag)
 
 
 def _stored(row: Row[Any], tag: str | None) -> StoredManifest:

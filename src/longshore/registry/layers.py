@@ -69,7 +69,10 @@ def find(context: Context, registry: Registry, repository: str, digest: Digest) 
     Raises:
         LayersNotFound: the repository doesn't hold it, whoever else does.
     """
-    row = _row(context, registry, repository, digest)
+    row = context.memory.answer(
+        ("layer", registry, repository, digest),
+        lambda: _row(context, registry, repository, digest),
+    )
     layer = _renewed(context, row.repository_id, row)
     if layer is None:
         raise LayersNotFound.asked(digest, repository, registry.account)
@@ -259,6 +262,7 @@ def _renewed(context: Context, repository_id: int, row: Row[Any]) -> Layer | Non
     now = context.clock()
     age = now - row.leased_at
     if not row.referenced and age * _RENEW_AFTER_FRACTION >= context.retention.unreferenced_layers:
+        context.memory.wait()
         with context.database.write(durable=False) as tx:
             if lease(tx, repository_id, [row.digest], now) == 0:
                 return None

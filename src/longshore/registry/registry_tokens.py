@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from longshore.access.sealing import BrokenSeal
 from longshore.clock import SECOND
@@ -31,6 +31,15 @@ class RegistryToken:
     """A password for the user `AWS`, and when it stops working."""
 
     password: str
+    expires_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """What a token says."""
+
+    access_key_id: str
+    region: str
     expires_at: Millis
 
 
@@ -59,27 +68,33 @@ def authenticate(context: Context, password: str, registry: Registry) -> Caller:
         ExpiredToken: its time is over.
         AccessDenied: it is another region's.
     """
-    claims = _claims(context, password)
-    if context.clock() >= claims["expires"]:
+    claims, caller = context.memory.answer(
+        ("registry token", password), lambda: _read(context, password)
+    )
+    if context.clock() >= claims.expires_at:
         raise ExpiredToken
-    caller = access_keys.find_caller(context, claims["key"])
     if caller is None:
         raise UnrecognizedClient
-    if claims["region"] != registry.region:
+    if claims.region != registry.region:
         raise AccessDenied(
-            f"The authorization token was issued for the region '{claims['region']}' and this is "
+            f"The authorization token was issued for the region '{claims.region}' and this is "
             f"a registry of '{registry.region}'. Log in again with a token of that region."
         )
     return caller
 
 
-def _claims(context: Context, password: str) -> dict[str, Any]:
+def _read(context: Context, password: str) -> tuple[_Claims, Caller | None]:
+    claims = _claims(context, password)
+    return claims, access_keys.find_caller(context, claims.access_key_id)
+
+
+def _claims(context: Context, password: str) -> _Claims:
     if len(password) > _MAX_LENGTH:
         raise UnrecognizedClient
     try:
         document = json.loads(base64.b64decode(password, validate=True))
         sealed = base64.b64decode(document["payload"], validate=True)
-        claims: dict[str, Any] = json.loads(context.server_key.seal_for(_PURPOSE).open(sealed))
+        claims = json.loads(context.server_key.seal_for(_PURPOSE).open(sealed))
+        return _Claims(claims["key"], claims["region"], claims["expires"])
     except (BrokenSeal, KeyError, TypeError, RecursionError, ValueError):
         raise UnrecognizedClient from None
-    return claims

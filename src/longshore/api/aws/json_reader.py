@@ -104,6 +104,9 @@ def _read_string(value: object) -> str:
         raise Mistyped("a string")
     if not value.isascii():
         _refuse_half_characters(value)
+    # No text column of PostgreSQL holds it, and nothing in the API needs it.
+    if "\0" in value:
+        raise Mistyped("a string without NUL characters")
     return value
 
 

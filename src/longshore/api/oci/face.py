@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from longshore.api.oci.calls import Call
@@ -12,17 +13,16 @@ from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.routes import find_route
 from longshore.errors import RegistryError, Server, UnrecognizedClient
 from longshore.registry import registry_tokens
+from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longshore.api.hosts import Hosts
     from longshore.api.http import Request, Response
-    from longshore.api.oci.routes import Route
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
-    from longshore.names import Registry
-    from longshore.registry.context import Caller, Context
+    from longshore.registry.context import Context
 
 
 class OciFace:
@@ -39,6 +39,7 @@ class OciFace:
         self, *, context: Context, hosts: Hosts, throttle: Throttle, workers: Workers
     ) -> None:
         self._context = context
+        self._without_waiting = context.without_waiting()
         self._hosts = hosts
         self._throttle = throttle
         self._workers = workers
@@ -66,22 +67,25 @@ class OciFace:
         if route.reads_manifest:
             body = await request.body(self._context.limits.manifest_size)
 
-        def call() -> Call:
-            caller = self._admit(registry, route, password)
-            return Call(
-                self._context, self._workers, request, body, registry, caller, name, argument
-            )
+        is_counted = False
+
+        def admit(context: Context) -> Call:
+            nonlocal is_counted
+            caller = registry_tokens.authenticate(context, password, registry)
+            if not is_counted:
+                self._throttle.count(route.operation, registry)
+                is_counted = True
+            return Call(context, self._workers, request, body, registry, caller, name, argument)
 
         if inspect.iscoroutinefunction(route.handler):
-            return cast("Response", await route.handler(await self._workers.run(call)))
+            call = await self._workers.run(admit, self._context)
+            return cast("Response", await route.handler(call))
         handler = cast("Callable[[Call], Response]", route.handler)
+        if route.is_hot:
+            with suppress(NotInMemory):
+                return handler(admit(self._without_waiting))
         # One hop: who it is and what they want in the same thread.
-        return await self._workers.run(lambda: handler(call()))
-
-    def _admit(self, registry: Registry, route: Route, password: str) -> Caller:
-        caller = registry_tokens.authenticate(self._context, password, registry)
-        self._throttle.count(route.operation, registry)
-        return caller
+        return await self._workers.run(lambda: handler(admit(self._context)))
 
 
 def _password(request: Request) -> str:

@@ -37,26 +37,34 @@ class Route:
         operation: the ECR operation that it stands for, which rate limits count.
         action: the IAM action that its caller needs; None where good credentials are enough.
         reads_manifest: whether the handler needs the whole body, which is then a manifest.
+        is_hot: whether the answer is often in memory, so that it is worth a look before a worker
+            is asked.
     """
 
     handler: Handler
     operation: str
     action: str | None
     reads_manifest: bool = False
+    is_hot: bool = False
 
 
 def _route(
-    handler: Handler, operation: str, action: str | None = None, *, reads_manifest: bool = False
+    handler: Handler,
+    operation: str,
+    action: str | None = None,
+    *,
+    reads_manifest: bool = False,
+    is_hot: bool = False,
 ) -> Route:
-    return Route(handler, operation, action or f"ecr:{operation}", reads_manifest)
+    return Route(handler, operation, action or f"ecr:{operation}", reads_manifest, is_hot)
 
 
 _NAME = r"/v2/(?P<name>.+)"
-_PING = Route(ping, "GetAuthorizationToken", None)
+_PING = Route(ping, "GetAuthorizationToken", None, is_hot=True)
 _CATALOG = _route(listings.catalog, "DescribeRepositories")
 _TAGS = _route(listings.tags, "ListImages")
 _REFERRERS = _route(listings.referrers_of, "ListImageReferrers", "ecr:BatchGetImage")
-_MANIFEST = _route(manifests.get, "BatchGetImage")
+_MANIFEST = _route(manifests.get, "BatchGetImage", is_hot=True)
 
 ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (
     (r"/v2/?", {"GET": _PING, "HEAD": _PING}),
@@ -85,8 +93,8 @@ ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (
     (
         _NAME + r"/blobs/(?P<argument>[^/]+)",
         {
-            "GET": _route(blobs.get, "GetDownloadUrlForLayer"),
-            "HEAD": _route(blobs.head, "BatchCheckLayerAvailability"),
+            "GET": _route(blobs.get, "GetDownloadUrlForLayer", is_hot=True),
+            "HEAD": _route(blobs.head, "BatchCheckLayerAvailability", is_hot=True),
             "DELETE": _route(blobs.delete, "BatchDeleteImage"),
         },
     ),

@@ -1,0 +1,127 @@
+"""Answers kept in memory, for as long as nothing in the database changes.
+
+The hottest questions (who is this, what does this tag stand for, where does this blob lie) are
+asked again and again between two changes. Their answers are kept under the database's generation,
+a number that every committed change moves on, whoever made it and in whatever process: an answer
+counts only while the number is the one that it was found under.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from longshore.metadata.database import Database
+
+Answer = TypeVar("Answer")
+
+# When it is full, everything is forgotten and what is hot comes back at once. An answer is a few
+# hundred bytes, but for manifests, which are counted.
+_MOST_ANSWERS = 20_000
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class NotInMemory(Exception):
+    """The answer isn't in memory, and whoever asked can't wait for the database."""
+
+
+@dataclass(slots=True)
+class _Generation:
+    """What is known of one generation of the database. Threads share it without a lock."""
+
+    number: int | None
+    answers: dict[Hashable, object] = field(default_factory=dict)
+    size: int = 0
+
+
+class Memory:
+    """The answers of one process.
+
+    Args:
+        database: tells its generation; one that can't has no memory.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known = _Generation(None)
+
+    def answer(
+        self,
+        question: Hashable,
+        find: Callable[[], Answer],
+        size: Callable[[Answer], int] = lambda _: 0,
+    ) -> Answer:
+        """Return the answer to a question, from memory or else from the database.
+
+        Args:
+            question: all that the answer depends on, beside the database.
+            find: asks the database. What it raises isn't remembered.
+            size: how many bytes an answer takes, where they are many.
+        """
+        generation = self._now()
+        if question in generation.answers:
+            return cast("Answer", generation.answers[question])
+        answer = find()
+        if generation.number is not None:
+            self._keep(generation, question, answer, size(answer))
+        return answer
+
+    def wait(self) -> None:
+        """Say that what comes next needs the database.
+
+        Raises:
+            NotInMemory: whoever asked can't wait for it.
+        """
+
+    def recall(self, question: Hashable) -> object:
+        """Return the answer to a question if it is in memory.
+
+        Raises:
+            NotInMemory: it isn't.
+        """
+        try:
+            return self._now().answers[question]
+        except KeyError:
+            raise NotInMemory from None
+
+    def _now(self) -> _Generation:
+        known, number = self._known, self._database.generation()
+        if known.number != number or number is None:
+            # Found before, an answer may be older than the change: nothing of it is kept.
+            known = self._known = _Generation(number)
+        return known
+
+    def _keep(self, generation: _Generation, question: Hashable, answer: object, size: int) -> None:
+        if len(generation.answers) >= _MOST_ANSWERS or generation.size + size > _MOST_BYTES:
+            self._known = _Generation(generation.number)
+            return
+        # If the database has changed since, this generation is no longer asked.
+        generation.answers[question] = answer
+        generation.size += size
+
+
+class MemoryAlone(Memory):
+    """The same answers, for those who can't wait: on the event loop."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def answer(
+        self,
+        question: Hashable,
+        find: Callable[[], Answer],  # noqa: ARG002 - what `Memory` would do
+        size: Callable[[Answer], int] = lambda _: 0,  # noqa: ARG002
+    ) -> Answer:
+        """Return the answer to a question if it is in memory.
+
+        Raises:
+            NotInMemory: it isn't.
+        """
+        return cast("Answer", self._memory.recall(question))
+
+    def wait(self) -> None:
+        """Refuse to wait."""
+        raise NotInMemory
