@@ -25,13 +25,13 @@ ACCOUNT = "000000000000"
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
+def postgres() -> Iterator[PostgresCluster]:
     """A PostgreSQL server of this test process's own."""
     if find_postgres() is None:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed, and CI skips nothing")
         pytest.skip("PostgreSQL is not installed")
-    with postgres_cluster(tmp_path_factory.mktemp("postgres")) as cluster:
+    with postgres_cluster() as cluster:
         yield cluster
 
 

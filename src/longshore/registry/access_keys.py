@@ -66,17 +66,7 @@ def store(tx: Connection, seal: Seal, key: AccessKey, now: Millis) -> None:
 
 def find(context: Context, key_id: str) -> AccessKey | None:
     """Return the active key with this id."""
-    table = schema.access_keys
-    with context.database.read() as tx:
-        row = tx.execute(
-            select(table.c.secret, table.c.principal_arn).where(
-                table.c.id == key_id, table.c.active.is_(True)
-            )
-        ).one_or_none()
-    if row is None:
-        return None
-    secret = context.server_key.seal_for(_PURPOSE).open(row.secret, bound_to=key_id.encode())
-    return AccessKey(key_id, secret.decode(), _caller(row.principal_arn))
+    return context.memory.answer(("access key", key_id), lambda: _find(context, key_id))
 
 
 def find_caller(context: Context, key_id: str) -> Caller | None:
@@ -92,6 +82,20 @@ def find_caller(context: Context, key_id: str) -> Caller | None:
 def seal_of(context: Context) -> Seal:
     """Return the seal of the secrets."""
     return context.server_key.seal_for(_PURPOSE)
+
+
+def _find(context: Context, key_id: str) -> AccessKey | None:
+    table = schema.access_keys
+    with context.database.read() as tx:
+        row = tx.execute(
+            select(table.c.secret, table.c.principal_arn).where(
+                table.c.id == key_id, table.c.active.is_(True)
+            )
+        ).one_or_none()
+    if row is None:
+        return None
+    secret = context.server_key.seal_for(_PURPOSE).open(row.secret, bound_to=key_id.encode())
+    return AccessKey(key_id, secret.decode(), _caller(row.principal_arn))
 
 
 def _caller(arn: str) -> Caller:

@@ -7,7 +7,7 @@ wrote beyond that was never acknowledged and is written over.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -21,6 +21,7 @@ from longshore.errors import (
     LayerAlreadyExists,
     LayerPartTooSmall,
     LimitExceeded,
+    Server,
     UploadNotFound,
 )
 from longshore.metadata import schema
@@ -133,7 +134,10 @@ class Part:
             self._writer = self._held.enter_context(
                 self._context.blobs.writer(self._upload.id, self._upload.size)
             )
-        self._check_offset()
+        with ExitStack() as let_go:
+            let_go.push(self._held)
+            self._check_offset()
+            let_go.pop_all()
         return self
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
@@ -163,8 +167,9 @@ class Part:
             size = tx.execute(
                 select(table.c.size).where(table.c.id == self._upload.id)
             ).scalar_one_or_none()
+        if size is None:
+            raise _not_found(self._upload)
         if size != self._upload.size:
-            self._held.close()
             _refuse_conflict(self._upload)
 
     def _acknowledge(self, size: int) -> None:
@@ -184,7 +189,7 @@ class Part:
                 )
             ).rowcount
         if changed == 0:
-            raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
+            raise _not_found(upload)
 
 
 def append_part(
@@ -267,10 +272,11 @@ def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -
     if upload.size == 0 and not context.dialect.stores_empty_blobs:
         cancel(context, caller, upload.registry, upload.repository, upload.id)
         return True
-    try:
-        return _deduplicate(context, caller, upload, digest)
-    except _BlobUnknown:
-        return _store(context, caller, upload, digest)
+    # The collector may take a blob while it is looked at; it can't take one that was just stored.
+    for attempt in (_deduplicate, _store, _store):
+        with suppress(_BlobUnknown):
+            return attempt(context, caller, upload, digest)
+    raise Server("The same layer was collected again and again while it was pushed. Try again.")
 
 
 def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
@@ -341,11 +347,15 @@ def _as_refusals(upload: Upload) -> Iterator[None]:
     except UploadBusy:
         _refuse_conflict(upload)
     except UploadLost:
-        raise UploadNotFound(upload.id, upload.repository, upload.registry.account) from None
+        raise _not_found(upload) from None
     except DigestMismatch as error:
         raise InvalidLayer(
             f"The bytes that were uploaded have the digest '{error.computed}', not the one given"
         ) from None
+
+
+def _not_found(upload: Upload) -> UploadNotFound:
+    return UploadNotFound(upload.id, upload.repository, upload.registry.account)
 
 
 def _refuse_conflict(upload: Upload) -> NoReturn:

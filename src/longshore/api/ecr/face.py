@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from longshore.access.sigv4 import read_signature
@@ -20,6 +22,7 @@ from longshore.errors import (
 )
 from longshore.names import is_region
 from longshore.registry import access_keys
+from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
     from longshore.access.sigv4 import RequestHead, Signature, SignatureVerifier
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 SERVICE = "ecr"
+
+# What the event loop may hash and look up in passing.
+_SMALL_BODY = 16 * 1024
 
 
 class EcrFace:
@@ -56,6 +62,7 @@ class EcrFace:
         workers: Workers,
     ) -> None:
         self._context = context
+        self._without_waiting = context.without_waiting()
         self._hosts = hosts
         self._service = service
         self._verifier = verifier
@@ -85,19 +92,63 @@ class EcrFace:
                 "The body must be sent as it is, without a Content-Encoding."
             )
         body = await request.body(self._largest_body)
-        return await self._workers.run(self._perform, request, head, signature, body)
-
-    def _perform(
-        self, request: Request, head: RequestHead, signature: Signature, body: bytes
-    ) -> Response:
-        key = self._authenticate(request, head, signature, body)
+        call = await self._admit(request, head, signature, body)
         name = self._operation_name(request)
-        parsed = self._service.operations[name].parse(body)
-        if name not in OPERATIONS:
+        self._throttle.count(name, call.own_registry)
+        operation = OPERATIONS.get(name)
+        if operation is not None and operation.only_reads:
+            with suppress(NotInMemory):
+                return self._perform(replace(call, context=self._without_waiting), name, body)
+        return await self._workers.run(self._perform, call, name, body)
+
+    async def _admit(
+        self, request: Request, head: RequestHead, signature: Signature, body: bytes
+    ) -> Call:
+        """Find out who calls, on the event loop where that takes no time."""
+        if len(body) <= _SMALL_BODY:
+            with suppress(NotInMemory):
+                return self._authenticate(self._without_waiting, request, head, signature, body)
+        return await self._workers.run(
+            self._authenticate, self._context, request, head, signature, body
+        )
+
+    def _perform(self, call: Call, name: str, body: bytes) -> Response:
+        protocol = self._service.operations[name]
+        operation = OPERATIONS.get(name)
+        if operation is None:
+            protocol.parse(body)
             raise NotBuiltYet(
                 f"{name} is not built yet in Longshore. docs/operations.md lists what is."
             )
-        call = Call(
+        handler = operation.handler
+
+        def run() -> bytes:
+            return protocol.serialize(handler(call, protocol.parse(body)))
+
+        if operation.only_reads:
+            asked = (name, call.caller, call.region, call.base_url, body)
+            content = call.context.memory.answer(asked, run, len)
+        else:
+            content = run()
+        return Response(200, {"Content-Type": CONTENT_TYPE}, content)
+
+    def _authenticate(
+        self,
+        context: Context,
+        request: Request,
+        head: RequestHead,
+        signature: Signature,
+        body: bytes,
+    ) -> Call:
+        region = self._hosts.region_of_endpoint(request.host)
+        self._verifier.check_scope(
+            signature, region=is_region if region is None else region, service=SERVICE
+        )
+        key = access_keys.find(context, signature.access_key_id)
+        if key is None or signature.security_token is not None:
+            raise UnrecognizedClient
+        self._verifier.verify(signature, head, hashlib.sha256(body).hexdigest(), key.secret)
+        return Call(
             context=self._context,
             hosts=self._hosts,
             caller=key.caller,
@@ -105,23 +156,6 @@ class EcrFace:
             region=signature.region,
             base_url=request.base_url,
         )
-        self._throttle.count(name, call.registry(parsed.get("registryId")))
-        output = OPERATIONS[name].handler(call, parsed)
-        content = self._service.operations[name].serialize(output)
-        return Response(200, {"Content-Type": CONTENT_TYPE}, content)
-
-    def _authenticate(
-        self, request: Request, head: RequestHead, signature: Signature, body: bytes
-    ) -> access_keys.AccessKey:
-        region = self._hosts.region_of_endpoint(request.host)
-        self._verifier.check_scope(
-            signature, region=is_region if region is None else region, service=SERVICE
-        )
-        key = access_keys.find(self._context, signature.access_key_id)
-        if key is None or signature.security_token is not None:
-            raise UnrecognizedClient
-        self._verifier.verify(signature, head, hashlib.sha256(body).hexdigest(), key.secret)
-        return key
 
     def _operation_name(self, request: Request) -> str:
         prefix, _, name = (request.header(b"x-amz-target") or "").partition(".")

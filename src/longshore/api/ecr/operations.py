@@ -20,14 +20,35 @@ Handler: TypeAlias = "Callable[[Call, Any], Output]"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What answers an operation, and the IAM action that its caller needs."""
+    """What answers an operation, and the IAM action that its caller needs.
+
+    Attributes:
+        handler: a plain function from request to response.
+        action: the IAM action.
+        only_reads: whether the answer depends on the request and the database alone and changes
+            nothing, so that it can be kept in memory until the database changes.
+    """
 
     handler: Handler
     action: str
+    only_reads: bool = False
 
+
+_ONLY_READ = frozenset(
+    {
+        "BatchGetImage",
+        "DescribeImages",
+        "DescribeRegistry",
+        "DescribeRepositories",
+        "GetAccountSetting",
+        "ListImageReferrers",
+        "ListImages",
+        "ListTagsForResource",
+    }
+)
 
 OPERATIONS: dict[str, Operation] = {
-    name: Operation(handler, action)
+    name: Operation(handler, action, name in _ONLY_READ)
     for name, handler, action in (
         # repositories
         ("CreateRepository", repositories.create_repository, "ecr:CreateRepository"),
