@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import Connection, Table
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_if_absent(connection: Connection, table: Table, **values: object) -> bool:
@@ -17,8 +16,7 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
 
     On PostgreSQL it waits for a concurrent transaction that inserts the same row.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
     return connection.execute(statement).rowcount == 1
 
 
@@ -26,10 +24,20 @@ def upsert(
     connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]
 ) -> None:
     """Write the row that `key` (the primary key) names, whether it exists or not."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = (
-        dialect.insert(table)
+        _insert(connection, table)
         .values(**key, **values)
         .on_conflict_do_update(index_elements=list(key), set_=dict(values))
     )
     connection.execute(statement)
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    # Not at the top: a server needs one of the two, and each is megabytes.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
+
+        return postgresql_insert(table)
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415
+
+    return sqlite_insert(table)

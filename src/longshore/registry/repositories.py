@@ -93,10 +93,11 @@ def create(
     }
     try:
         with context.database.write() as tx:
-            _check_count(context, tx, registry)
             row = tx.execute(
                 insert(schema.repositories).values(columns).returning(schema.repositories)
             ).one()
+            # Not before: that a repository exists is told even where there is no room for it.
+            _check_count(context, tx, registry)
             repository = _repository(row)
             resource_tags.write(tx, repository.id, tags)
             return repository
@@ -238,9 +239,9 @@ def _check_count(context: Context, tx: Connection, registry: Registry) -> None:
             schema.repositories.c.region == registry.region,
         )
     ).scalar_one()
-    if count >= most:
+    if count > most:
         raise LimitExceeded(
-            f"The registry with id '{registry.account}' already has {count} repositories, "
+            f"The registry with id '{registry.account}' already has {count - 1} repositories, "
             f"the most it may have. Delete some or raise the limit "
             "(limits.repositories_per_registry)."
         )

@@ -1,0 +1,283 @@
+"""The connection: what the server adds to uvicorn's HTTP protocol.
+
+Files go to the client without passing through Python: the ASGI extension
+`http.response.zerocopysend`, offered where the connection isn't encrypted. Applications that find
+it in `scope["extensions"]` may use it; they send copies elsewhere.
+
+No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
+socket that doesn't block: a full socket ends the thread's turn, and the event loop waits for room.
+
+Clients that keep connections open and do nothing with them lose them: see `Patience`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+ZERO_COPY_SEND = "http.response.zerocopysend"
+"""The extension of ASGI ("Zero Copy Send" in its specification) and the type of its message."""
+
+_TURN = 8 * 1024 * 1024
+_PIECE = 256 * 1024
+# A file system that can't do it says one of these.
+_NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the server waits for its clients, and how much of their idle talk it reads.
+
+    Attributes:
+        stall: how long a client may take no byte of an answer that waits for it, in seconds.
+        head: how long it may take to send the head of a request, in seconds.
+        head_size: how many bytes may come before they make a head or a piece of a body.
+    """
+
+    stall: float = 60.0
+    head: float = 30.0
+    head_size: int = 64 * 1024
+
+
+def http_protocol(patience: Patience) -> type[asyncio.Protocol]:
+    """Return what `uvicorn.Config` takes as `http`."""
+    # uvicorn asks for a class, and only calls it.
+    return cast("type[asyncio.Protocol]", partial(Connection, patience))
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of a client: uvicorn's, which is no public interface, and what we add.
+
+    What is relied on: a cycle is a request and its answer, `self.cycle` is the newest one, every
+    answer begins in `_start_asgi_task`, and `cycle.expected_content_length` is what remains to be
+    sent. The tests of this module fail where an update of uvicorn changes that.
+    """
+
+    def __init__(self, patience: Patience, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._patience = patience
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._idle_talk = 0
+        self._is_idle_talk = True
+        self._writable: asyncio.Future[None] | None = None
+
+    # What uvicorn and the event loop call.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        if sys.platform == "linux":
+            # The kernel sees best whether the client takes anything, and ends the connection even
+            # where the last bytes of an answer are all that is left of it.
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._patience.stall * 1000)
+            )
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; whoever waits for the connection wakes up."""
+        super().connection_lost(exc)
+        self._stop_expecting()
+        _wake(self._writable)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; give up on a client that says nothing with many bytes."""
+        self._is_idle_talk = True
+        super().data_received(data)
+        self._idle_talk = self._idle_talk + len(data) if self._is_idle_talk else 0
+        if self.transport.is_closing():
+            return
+        if self._idle_talk > self._patience.head_size:
+            self._refuse("431 Request Header Fields Too Large")
+        elif self.cycle is None or self.cycle.response_complete:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """Begin a request."""
+        self._is_idle_talk = False
+        self._stop_expecting()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._is_idle_talk = False
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._is_idle_talk = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what isn't HTTP, unless that would land in the middle of another answer."""
+        if self._is_answering():
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    # Clients that don't get on with it.
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._patience.head, self.transport.abort)
+
+    def _stop_expecting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: str) -> None:
+        if not self._is_answering():
+            self.transport.write(
+                f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".encode()
+            )
+        self.transport.close()
+
+    def _is_answering(self) -> bool:
+        # With a pipeline, `self.cycle` isn't the one being answered.
+        cycle = self.cycle
+        is_begun = cycle is not None and cycle.response_started and not cycle.response_complete
+        return is_begun or bool(self.pipeline)
+
+    # Files to the client.
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, partial(self._answer, cycle, app))
+
+    async def _answer(
+        self,
+        cycle: RequestResponseCycle,
+        app: ASGI3Application,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        async def send_or_copy(message: Any) -> None:
+            if self.transport.is_closing():
+                # uvicorn would let the application go on sending to nobody.
+                cycle.disconnected = True
+                raise ConnectionResetError("the client is gone")
+            if message["type"] == ZERO_COPY_SEND:
+                await self._send_file(cycle, message)
+                more = message.get("more_body", False)
+                message = {"type": "http.response.body", "body": b"", "more_body": more}
+            await send(message)
+
+        if self.transport.get_extra_info("sslcontext") is None:
+            scope = cast("Scope", {**scope, "extensions": {ZERO_COPY_SEND: {}}})
+        await app(scope, receive, send_or_copy)
+
+    async def _send_file(self, cycle: RequestResponseCycle, message: dict[str, Any]) -> None:
+        file = message["file"].fileno()
+        offset = message.get("offset")
+        offset = os.lseek(file, 0, os.SEEK_CUR) if offset is None else offset
+        count = message.get("count")
+        count = os.fstat(file).st_size - offset if count is None else count
+        if not cycle.response_started or cycle.response_complete or cycle.chunked_encoding:
+            raise RuntimeError(f"{ZERO_COPY_SEND} needs a response with a Content-Length")
+        if cycle.scope["method"] == "HEAD" or count == 0:
+            return
+        if count > cycle.expected_content_length:
+            raise RuntimeError("Response content longer than Content-Length")
+        try:
+            await self._flush()
+            await self._copy(file, offset, count)
+        except (ConnectionError, TimeoutError) as error:
+            cycle.disconnected = True
+            self.transport.abort()
+            raise ConnectionResetError("the client is gone") from error
+        cycle.expected_content_length -= count
+
+    async def _flush(self) -> None:
+        """Wait until the socket has all that was written, the head of the response first of all."""
+        self.transport.set_write_buffer_limits(high=0)
+        await self.flow.drain()
+        self._check_open()
+        self.transport.set_write_buffer_limits()
+
+    async def _copy(self, file: int, offset: int, count: int) -> None:
+        # A descriptor of our own: the transport may close its one at any time, and its number
+        # would be another connection's while a thread is writing to it.
+        with socket.socket(fileno=os.dup(self._socket_number())) as client:
+            end = offset + count
+            while offset < end:
+                turn = min(_TURN, end - offset)
+                sent = await self._in_thread(_send_what_fits, client.fileno(), file, offset, turn)
+                self._check_open()
+                offset += sent
+                if sent < turn:
+                    await self._wait_for_room(client)
+
+    def _socket_number(self) -> int:
+        return cast("int", self.transport.get_extra_info("socket").fileno())
+
+    async def _wait_for_room(self, client: socket.socket) -> None:
+        self._writable = self.loop.create_future()
+        self.loop.add_writer(client, _wake, self._writable)
+        try:
+            await self._writable
+        finally:
+            self.loop.remove_writer(client)
+            self._writable = None
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self.transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+
+    async def _in_thread(
+        self, function: Callable[Parameters, Result], *args: Parameters.args
+    ) -> Result:
+        running = self.loop.run_in_executor(None, partial(function, *args))
+        try:
+            return await asyncio.shield(running)
+        finally:
+            # Even when cancelled: the descriptors are in use until then.
+            if not running.done():
+                await asyncio.wait([running])
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+def _send_what_fits(client: int, file: int, offset: int, count: int) -> int:
+    """Send up to `count` bytes of `file`; return how many the socket had room for."""
+    sent = 0
+    while sent < count:
+        try:
+            step = _send_some(client, file, offset + sent, count - sent)
+        except BlockingIOError:
+            break
+        if step == 0:
+            raise EOFError(f"a file ends {count - sent} bytes early")
+        sent += step
+    return sent
+
+
+def _send_some(client: int, file: int, offset: int, count: int) -> int:
+    try:
+        return os.sendfile(client, file, offset, count)
+    except OSError as error:
+        if error.errno not in _NO_SENDFILE:
+            raise
+    piece = os.pread(file, min(count, _PIECE), offset)
+    return os.write(client, piece) if piece else 0
