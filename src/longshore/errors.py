@@ -211,7 +211,7 @@ class RepositoryNotEmpty(RegistryError):
 
 
 class InvalidTagParameter(RegistryError):
-    """A resource tag has an empty key."""
+    """The key of a resource tag is empty, too long or reserved, or its value is too long."""
 
     code = "InvalidTagParameterException"
 

@@ -6,12 +6,13 @@ import configparser
 import io
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from uvicorn.supervisors import Multiprocess
 
 from longshore.access.sealing import ServerKey, write_private_file
@@ -20,12 +21,14 @@ from longshore.api.app import App
 from longshore.api.aws.json import JsonService
 from longshore.api.aws.wording import ECR as ECR_WORDING
 from longshore.api.ecr.face import SERVICE, EcrFace
+from longshore.api.ecr.operations import OPERATIONS
 from longshore.api.hosts import Hosts
 from longshore.api.oci.face import OciFace
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
+from longshore.errors import RegistryError
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.metadata.statements import insert_if_absent
@@ -35,6 +38,7 @@ from longshore.registry.access_keys import AccessKey
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
+from longshore.transport import Patience, http_protocol
 from longshore.work.collector import Collector
 from longshore.work.schedule import Recurring
 
@@ -70,13 +74,21 @@ class Start:
 
 
 def open_context(settings: Settings) -> Context:
-    """Open the store that the settings name; nothing is made or changed."""
+    """Open the store that the settings name, which a start has made.
+
+    Raises:
+        OSError, ValueError: there is none, or it can't be used.
+    """
+    # First: without a key there is no store, and none must come to be by looking for it.
+    server_key = ServerKey.read(_server_key_file(settings))
     limits = settings.limits.model_dump(exclude={"rates"})
+    dialect = DIALECTS[settings.compatibility]
+    rules = replace(dialect.manifest_rules, max_bytes=settings.limits.manifest_size)
     return Context(
         database=Database(settings.database),
         blobs=FilesystemBlobStore(settings.data),
-        server_key=ServerKey.read(_server_key_file(settings)),
-        dialect=DIALECTS[settings.compatibility],
+        server_key=server_key,
+        dialect=replace(dialect, manifest_rules=rules),
         limits=Limits(**limits),
         retention=Retention(
             unreferenced_layers=round(settings.layer_grace * SECOND),
@@ -94,13 +106,16 @@ def prepare(settings: Settings) -> Start:
     # Not at the top: only a start needs it, and not every process that serves.
     from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
 
+    _check_rates(settings)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(_server_key_file(settings))
         context = open_context(settings)
         migrate(context.database)
-    except (OSError, ValueError, SchemaTooNew) as error:
+    except (OSError, ValueError, SchemaTooNew, RegistryError) as error:
         raise CannotStart(str(error)) from error
+    except DBAPIError as error:
+        raise CannotStart(f"The database can't be used: {error.orig}") from error
     try:
         _check_server_key(context)
         return _ensure_administrator(context, settings)
@@ -217,7 +232,7 @@ def uvicorn_config(
         factory,
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=http_protocol(Patience(stall=settings.idle_timeout)),
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -256,9 +271,20 @@ def _check_server_key(context: Context) -> None:
             )
 
 
+def _check_rates(settings: Settings) -> None:
+    unknown = sorted(settings.limits.rates.keys() - OPERATIONS.keys())
+    if unknown:
+        raise CannotStart(
+            f"limits.rates: there is no operation '{unknown[0]}' to limit. "
+            f"Those there are: {', '.join(OPERATIONS)}."
+        )
+
+
 def _ensure_administrator(context: Context, settings: Settings) -> Start:
     with context.database.write() as tx:
-        if tx.execute(select(schema.access_keys.c.id).limit(1)).first() is not None:
+        arn = tx.execute(select(schema.access_keys.c.principal_arn).limit(1)).scalar_one_or_none()
+        if arn is not None:
+            _check_account(settings, arn.split(":")[4])
             return Start(read_administrator(settings), is_first=False)
         # A file of an earlier start, whose database is gone, keeps its key.
         if read_administrator(settings) is None:
@@ -268,6 +294,15 @@ def _ensure_administrator(context: Context, settings: Settings) -> Start:
             raise CannotStart(f"{credentials_file(settings)} holds no access key. Remove it.")
         access_keys.store(tx, access_keys.seal_of(context), key, context.clock())
     return Start(key, is_first=True)
+
+
+def _check_account(settings: Settings, account: str) -> None:
+    if account != settings.account:
+        raise CannotStart(
+            f"The administrator of this registry belongs to the account {account}, and its "
+            f"default account can't become {settings.account}. "
+            f"Start with --account {account}, or with another data directory."
+        )
 
 
 def _write_credentials(settings: Settings, key: AccessKey) -> None:

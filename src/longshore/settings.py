@@ -234,10 +234,13 @@ def load(options: Mapping[str, object], config: Path | None) -> Settings:
     return Settings.model_construct(**values)
 
 
+_REASONS = {"extra_forbidden": "there is no such setting"}
+
+
 def _sentences(error: ValidationError) -> list[str]:
     return [
         f"{'.'.join(map(str, each['loc'])) or 'settings'}: "
-        f"{each['msg'].removeprefix('Value error, ')}"
+        f"{_REASONS.get(each['type'], each['msg']).removeprefix('Value error, ')}"
         for each in error.errors()
     ]
 

@@ -4,8 +4,9 @@ Files go to the client without passing through Python: the ASGI extension
 `http.response.zerocopysend`, offered where the connection isn't encrypted. Applications that find
 it in `scope["extensions"]` may use it; they send copies elsewhere.
 
-No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
-socket that doesn't block: a full socket ends the thread's turn, and the event loop waits for room.
+No thread waits for a slow client. `sendfile` runs in a thread, as the disk may be slow, but on a
+socket that doesn't block: one that stays full for milliseconds ends the thread's turn, and the
+event loop waits for room.
 
 Clients that keep connections open and do nothing with them lose them: see `Patience`.
 """
@@ -14,28 +15,33 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
+import select
 import socket
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+    from uvicorn import _types as asgi
+    from uvicorn.config import Config
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+    from uvicorn.server import ServerState
 
 ZERO_COPY_SEND = "http.response.zerocopysend"
 """The extension of ASGI ("Zero Copy Send" in its specification) and the type of its message."""
 
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
+# What a thread sends before others have their turn.
 _TURN = 8 * 1024 * 1024
+# A client on a fast network makes room sooner than threads change: it pays to look a few times.
+_GLANCES, _GLANCE_MILLISECONDS = 4, 2
 _PIECE = 256 * 1024
 # A file system that can't do it says one of these.
 _NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -70,12 +76,19 @@ class Connection(HttpToolsProtocol):
     sent. The tests of this module fail where an update of uvicorn changes that.
     """
 
-    def __init__(self, patience: Patience, **uvicorn: Any) -> None:
-        super().__init__(**uvicorn)
+    def __init__(
+        self,
+        patience: Patience,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
         self._patience = patience
         self._head_timer: asyncio.TimerHandle | None = None
         self._idle_talk = 0
-        self._is_idle_talk = True
+        self._answered: RequestResponseCycle | None = None
         self._writable: asyncio.Future[None] | None = None
 
     # What uvicorn and the event loop call.
@@ -86,48 +99,49 @@ class Connection(HttpToolsProtocol):
         if sys.platform == "linux":
             # The kernel sees best whether the client takes anything, and ends the connection even
             # where the last bytes of an answer are all that is left of it.
+            milliseconds = min(math.ceil(self._patience.stall * 1000), 2**31 - 1)
             transport.get_extra_info("socket").setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._patience.stall * 1000)
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
             )
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; whoever waits for the connection wakes up."""
+        if self._answered is not None:
+            # uvicorn tells the newest request, which in a pipeline is another one.
+            self._answered.disconnected = True
         super().connection_lost(exc)
         self._stop_expecting()
         _wake(self._writable)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; give up on a client that says nothing with many bytes."""
-        self._is_idle_talk = True
+        self._idle_talk += len(data)
         super().data_received(data)
-        self._idle_talk = self._idle_talk + len(data) if self._is_idle_talk else 0
         if self.transport.is_closing():
             return
         if self._idle_talk > self._patience.head_size:
-            self._refuse("431 Request Header Fields Too Large")
-        elif self.cycle is None or self.cycle.response_complete:
+            self._refuse()
+        elif not self._is_in_request():
             self._expect_head()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
-        self._is_idle_talk = False
+        self._idle_talk = 0
         self._stop_expecting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
-        self._is_idle_talk = False
+        self._idle_talk = 0
+        if not self.cycle.body:
+            # Nothing plus `body` is `body` itself; uvicorn's bytearray would make two copies of it.
+            self.cycle.body = cast("bytearray", b"")
         super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End a request."""
-        self._is_idle_talk = False
-        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what isn't HTTP, unless that would land in the middle of another answer."""
-        if self._is_answering():
+        if self._is_in_answer():
             self.transport.close()
         else:
             super().send_400_response(msg)
@@ -143,48 +157,52 @@ class Connection(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self, status: str) -> None:
-        if not self._is_answering():
-            self.transport.write(
-                f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".encode()
-            )
+    def _refuse(self) -> None:
+        if not self._is_in_answer():
+            self.transport.write(_TOO_LARGE)
         self.transport.close()
 
-    def _is_answering(self) -> bool:
-        # With a pipeline, `self.cycle` isn't the one being answered.
-        cycle = self.cycle
-        is_begun = cycle is not None and cycle.response_started and not cycle.response_complete
-        return is_begun or bool(self.pipeline)
+    def _is_in_request(self) -> bool:
+        newest = cast("RequestResponseCycle | None", self.cycle)
+        return newest is not None and not newest.response_complete
+
+    def _is_in_answer(self) -> bool:
+        cycle = self._answered
+        return cycle is not None and cycle.response_started and not cycle.response_complete
 
     # Files to the client.
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
+        self._answered = cycle
         super()._start_asgi_task(cycle, partial(self._answer, cycle, app))
 
     async def _answer(
         self,
         cycle: RequestResponseCycle,
-        app: ASGI3Application,
-        scope: Scope,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
+        app: asgi.ASGI3Application,
+        scope: asgi.Scope,
+        receive: asgi.ASGIReceiveCallable,
+        send: asgi.ASGISendCallable,
     ) -> None:
-        async def send_or_copy(message: Any) -> None:
-            if self.transport.is_closing():
+        async def send_or_copy(message: Mapping[str, Any]) -> None:
+            try:
+                self._check_open()
+                if message["type"] == ZERO_COPY_SEND:
+                    await self._send_file(cycle, message)
+                    more = message.get("more_body", False)
+                    message = {"type": "http.response.body", "body": b"", "more_body": more}
+                await send(cast("asgi.ASGISendEvent", message))
+            except (ConnectionError, TimeoutError) as error:
                 # uvicorn would let the application go on sending to nobody.
                 cycle.disconnected = True
-                raise ConnectionResetError("the client is gone")
-            if message["type"] == ZERO_COPY_SEND:
-                await self._send_file(cycle, message)
-                more = message.get("more_body", False)
-                message = {"type": "http.response.body", "body": b"", "more_body": more}
-            await send(message)
+                self.transport.abort()
+                raise ConnectionResetError("the client is gone") from error
 
-        if self.transport.get_extra_info("sslcontext") is None:
-            scope = cast("Scope", {**scope, "extensions": {ZERO_COPY_SEND: {}}})
-        await app(scope, receive, send_or_copy)
+        if self.scheme == "http":
+            scope = cast("asgi.Scope", {**scope, "extensions": {ZERO_COPY_SEND: {}}})
+        await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
 
-    async def _send_file(self, cycle: RequestResponseCycle, message: dict[str, Any]) -> None:
+    async def _send_file(self, cycle: RequestResponseCycle, message: Mapping[str, Any]) -> None:
         file = message["file"].fileno()
         offset = message.get("offset")
         offset = os.lseek(file, 0, os.SEEK_CUR) if offset is None else offset
@@ -196,13 +214,8 @@ class Connection(HttpToolsProtocol):
             return
         if count > cycle.expected_content_length:
             raise RuntimeError("Response content longer than Content-Length")
-        try:
-            await self._flush()
-            await self._copy(file, offset, count)
-        except (ConnectionError, TimeoutError) as error:
-            cycle.disconnected = True
-            self.transport.abort()
-            raise ConnectionResetError("the client is gone") from error
+        await self._flush()
+        await self._copy(file, offset, count)
         cycle.expected_content_length -= count
 
     async def _flush(self) -> None:
@@ -215,20 +228,22 @@ class Connection(HttpToolsProtocol):
     async def _copy(self, file: int, offset: int, count: int) -> None:
         # A descriptor of our own: the transport may close its one at any time, and its number
         # would be another connection's while a thread is writing to it.
-        with socket.socket(fileno=os.dup(self._socket_number())) as client:
+        client = os.dup(self.transport.get_extra_info("socket").fileno())
+        try:
             end = offset + count
-            while offset < end:
+            while True:
                 turn = min(_TURN, end - offset)
-                sent = await self._in_thread(_send_what_fits, client.fileno(), file, offset, turn)
-                self._check_open()
+                sent = await self._send_in_thread(client, file, offset, turn)
                 offset += sent
+                if offset == end:
+                    return
+                self._check_open()
                 if sent < turn:
                     await self._wait_for_room(client)
+        finally:
+            os.close(client)
 
-    def _socket_number(self) -> int:
-        return cast("int", self.transport.get_extra_info("socket").fileno())
-
-    async def _wait_for_room(self, client: socket.socket) -> None:
+    async def _wait_for_room(self, client: int) -> None:
         self._writable = self.loop.create_future()
         self.loop.add_writer(client, _wake, self._writable)
         try:
@@ -236,22 +251,19 @@ class Connection(HttpToolsProtocol):
         finally:
             self.loop.remove_writer(client)
             self._writable = None
-        self._check_open()
 
     def _check_open(self) -> None:
         if self.transport.is_closing():
-            raise ConnectionResetError("the client is gone")
+            raise ConnectionResetError
 
-    async def _in_thread(
-        self, function: Callable[Parameters, Result], *args: Parameters.args
-    ) -> Result:
-        running = self.loop.run_in_executor(None, partial(function, *args))
+    async def _send_in_thread(self, client: int, file: int, offset: int, count: int) -> int:
+        sending = self.loop.run_in_executor(None, _send_what_fits, client, file, offset, count)
         try:
-            return await asyncio.shield(running)
+            return await asyncio.shield(sending)
         finally:
             # Even when cancelled: the descriptors are in use until then.
-            if not running.done():
-                await asyncio.wait([running])
+            if not sending.done():
+                await asyncio.wait([sending])
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
@@ -261,16 +273,25 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
 
 def _send_what_fits(client: int, file: int, offset: int, count: int) -> int:
     """Send up to `count` bytes of `file`; return how many the socket had room for."""
-    sent = 0
+    sent = glances = 0
     while sent < count:
         try:
             step = _send_some(client, file, offset + sent, count - sent)
         except BlockingIOError:
-            break
-        if step == 0:
-            raise EOFError(f"a file ends {count - sent} bytes early")
-        sent += step
+            glances += 1
+            if glances > _GLANCES or not _has_room(client):
+                break
+        else:
+            if step == 0:
+                raise EOFError(f"a file ends {count - sent} bytes early")
+            sent += step
     return sent
+
+
+def _has_room(client: int) -> bool:
+    poll = select.poll()
+    poll.register(client, select.POLLOUT)
+    return bool(poll.poll(_GLANCE_MILLISECONDS))
 
 
 def _send_some(client: int, file: int, offset: int, count: int) -> int:

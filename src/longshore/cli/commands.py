@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import shutil
 import sys
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 from click.shell_completion import get_completion_class
 
 from longshore import settings as settings_module
+from longshore.errors import RegistryError
 from longshore.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Those of the settings that `[limits]` groups are for the file and the environment.
+_OPTIONS_OF_ENV = ("listen", "data", "region", "tls_certificate", "tls_key")
 _OPTIONS = [name for name in Settings.model_fields if name != "limits"]
 
 
@@ -52,13 +56,28 @@ def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[...
 
 def _option(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     field = Settings.model_fields[name]
-    flag = "--" + name.replace("_", "-")
-    annotation = field.annotation
-    if annotation is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", default=None, help=field.description)
-    choices = [choice for choice in get_args(annotation) if isinstance(choice, str)]
-    kind = click.Choice(choices) if choices else str
-    return click.option(flag, name, type=kind, help=field.description)
+    default = "none" if _default(name) is None else str(_default(name))
+    if field.annotation is bool:
+        flag = f"{_flag(name)}/--no-{_flag(name)[2:]}"
+        return click.option(flag, name, default=None, show_default=default, help=field.description)
+    kind = _type_of(field.annotation)
+    return click.option(_flag(name), name, type=kind, show_default=default, help=field.description)
+
+
+def _default(name: str) -> object:
+    return Settings.model_fields[name].get_default(call_default_factory=True)
+
+
+def _type_of(annotation: Any) -> Any:  # noqa: ANN401 - a type of typing's, and one of click's
+    arguments = [each for each in get_args(annotation) if each is not NoneType]
+    if arguments and all(isinstance(each, str) for each in arguments):
+        return click.Choice(arguments)
+    plain = arguments[0] if arguments else annotation
+    return click.Path(path_type=Path) if plain is Path else plain
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,6 +97,8 @@ def serve(settings: Settings) -> None:
     from longshore import server  # noqa: PLC0415
 
     _log_to_stderr(settings)
+    # What the registry keeps is nobody else's to read, whatever directory it is put in.
+    os.umask(0o077)
     try:
         taken, settings = server.listen(settings)
         start = server.prepare(settings)
@@ -88,7 +109,7 @@ def serve(settings: Settings) -> None:
 
 
 @app.command()
-@setting_options("listen", "data", "region", "tls_certificate", "tls_key")
+@setting_options(*_OPTIONS_OF_ENV)
 def env(settings: Settings) -> None:
     """Print the variables that point AWS tools at this registry, for eval "$(longshore env)"."""
     from longshore import server  # noqa: PLC0415
@@ -128,9 +149,12 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
     except (OSError, ValueError) as error:
         _fail(f"There is no registry in {settings.data}: {error}")
     count = freed = 0
-    for garbage in Collector(context, dry_run=dry_run).run():
-        count, freed = count + 1, freed + garbage.size
-        click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
+    try:
+        for garbage in Collector(context, dry_run=dry_run).run():
+            count, freed = count + 1, freed + garbage.size
+            click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
+    except RegistryError as error:
+        _fail(error.message)
     verb = "would free" if dry_run else "freed"
     click.echo(f"{verb} {freed} bytes, {count} things", err=True)
 
@@ -148,10 +172,10 @@ def completion(shell: str) -> None:
 def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the server isn't loaded yet
     command = "longshore" if shutil.which("longshore") else shlex.quote(sys.argv[0])
     options = shlex.join(
-        [
-            *([] if settings.listen == _default("listen") else ["--listen", settings.listen]),
-            *([] if settings.data == _default("data") else ["--data", str(settings.data)]),
-        ]
+        word
+        for name in _OPTIONS_OF_ENV
+        if (value := getattr(settings, name)) != _default(name)
+        for word in (_flag(name), str(value))
     )
     environment = f"{command} env {options}".rstrip()
     click.echo(f"Longshore {version('longshore')} is listening on {settings.address}")
@@ -170,17 +194,14 @@ def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the serv
     sys.stdout.flush()
 
 
-def _default(name: str) -> object:
-    return Settings.model_fields[name].get_default(call_default_factory=True)
-
-
 def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # What uvicorn says of its start is said better by `serve`.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # What uvicorn says of its start is said better by `serve`, and what it warns of is every probe
+    # for TLS that docker and its kin begin with.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     if not settings.access_log:
         logging.getLogger("longshore.access").setLevel(logging.WARNING)
 

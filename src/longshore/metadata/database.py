@@ -114,7 +114,14 @@ def _checked(url: str) -> URL:
         raise UnsupportedDatabase(
             f"Longshore keeps its metadata in SQLite or PostgreSQL, not in {parsed.drivername!r}."
         )
+    if parsed.get_backend_name() == "sqlite" and not _is_file(parsed.database):
+        raise UnsupportedDatabase("SQLite needs a file to keep the metadata in: sqlite:///FILE.")
     return parsed
+
+
+def _is_file(name: str | None) -> bool:
+    # A database in memory would be another one for each connection.
+    return bool(name) and name != ":memory:" and not str(name).startswith("file:")
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -159,7 +166,7 @@ def _postgresql_engine(url: URL) -> Engine:
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise UnsupportedDatabase(
             "The PostgreSQL driver isn't installed. Install Longshore with it: "
-            "pip install 'longshore[postgresql]'."
+            "pip install '.[postgresql]' in its directory."
         ) from error
 
 

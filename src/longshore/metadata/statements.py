@@ -17,7 +17,9 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
     On PostgreSQL it waits for a concurrent transaction that inserts the same row.
     """
     statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    # Without the option nobody counts the rows of an INSERT on PostgreSQL.
+    result = connection.execute(statement, execution_options={"preserve_rowcount": True})
+    return result.rowcount == 1
 
 
 def upsert(

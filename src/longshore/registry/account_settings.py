@@ -38,6 +38,7 @@ def get(context: Context, registry: Registry, name: str) -> str:
 
 def read(tx: Connection, registry: Registry, name: str) -> str:
     """Return the value that is in force, inside a transaction."""
+    unset = _values(name)[0]
     table = schema.account_settings
     value = tx.execute(
         select(table.c.value).where(
@@ -46,7 +47,7 @@ def read(tx: Connection, registry: Registry, name: str) -> str:
             table.c.name == name,
         )
     ).scalar_one_or_none()
-    return value if value is not None else _values(name)[0]
+    return unset if value is None else value
 
 
 def put(context: Context, registry: Registry, name: str, value: str) -> None:

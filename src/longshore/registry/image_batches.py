@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 API_TAG_MAX_LENGTH = 300
 
-_ANY_DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")
+# Both as ECR prints them.
+ANY_DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")
+TAG_PATTERN = "[a-zA-Z0-9_][a-zA-Z0-9._-]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +228,16 @@ def _checked(image_id: ImageId) -> tuple[str | None, str | None]:
             "MissingDigestAndTag",
             "Invalid request parameters: both tag and digest cannot be null",
         )
-    if digest is not None and _ANY_DIGEST.fullmatch(digest) is None:
+    if digest is not None and ANY_DIGEST.fullmatch(digest) is None:
         raise _Refused(
             "InvalidImageDigest",
             "Invalid request parameters: image digest should satisfy the regex "
-            f"'{_ANY_DIGEST.pattern}'",
+            f"'{ANY_DIGEST.pattern}'",
         )
     if tag is not None and not is_tag(tag, API_TAG_MAX_LENGTH):
         raise _Refused(
             "InvalidImageTag",
-            "Invalid request parameters: image tag should satisfy the regex "
-            "'[a-zA-Z0-9_][a-zA-Z0-9._-]*'",
+            f"Invalid request parameters: image tag should satisfy the regex '{TAG_PATTERN}'",
         )
     return digest, tag
 

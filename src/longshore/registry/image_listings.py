@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, and_, exists, or_, select
 
-from longshore.errors import ImageNotFound
+from longshore.errors import ImageNotFound, InvalidParameter
 from longshore.metadata import schema
-from longshore.names import Digest
+from longshore.names import Digest, is_tag
 from longshore.registry import images, repositories
-from longshore.registry.image_batches import ImageId
+from longshore.registry.image_batches import (
+    ANY_DIGEST,
+    API_TAG_MAX_LENGTH,
+    TAG_PATTERN,
+    ImageId,
+)
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
@@ -121,8 +126,11 @@ def describe(
     """Return the images that `ids` name, each once.
 
     Raises:
+        InvalidParameter: one of them can't be an image's.
         ImageNotFound: one of them doesn't exist.
     """
+    for image_id in ids:
+        _check(image_id)
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
         digests = dict.fromkeys(_digest(tx, found, image_id) for image_id in ids)
@@ -148,6 +156,15 @@ def tag_names(
         found = repositories.find(tx, registry, repository)
         rows = tx.execute(query.where(tag.c.repository_id == found.id)).all()
     return Slice.of(rows, limit, lambda row: (row.name,), lambda row: str(row.name))
+
+
+def _check(image_id: ImageId) -> None:
+    if image_id.digest is not None and ANY_DIGEST.fullmatch(image_id.digest) is None:
+        raise InvalidParameter.at(
+            "imageDigest", f"must satisfy regular expression '{ANY_DIGEST.pattern}'"
+        )
+    if image_id.tag is not None and not is_tag(image_id.tag, API_TAG_MAX_LENGTH):
+        raise InvalidParameter.at("imageTag", f"must satisfy regular expression '{TAG_PATTERN}'")
 
 
 def _digest(tx: Connection, repository: Repository, image_id: ImageId) -> Digest:

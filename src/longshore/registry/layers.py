@@ -109,7 +109,7 @@ def open_layer(
         if again.location == layer.location:
             raise Server(
                 f"The bytes of layer '{digest}' are missing from the registry's storage. "
-                "Ask its operator to restore them, or push the image again."
+                "Ask its operator to restore them."
             ) from error
         return again, context.blobs.open(again.location)
 

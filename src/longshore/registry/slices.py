@@ -37,5 +37,6 @@ class Slice(Generic[Item]):
         shown = rows[:limit]
         return cls(
             tuple(item(row) for row in shown),
-            position(shown[-1]) if len(rows) > limit else None,
+            # A slice of none has no last item to go on from.
+            position(shown[-1]) if shown and len(rows) > limit else None,
         )

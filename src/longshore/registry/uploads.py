@@ -65,7 +65,7 @@ def start(context: Context, caller: Caller, registry: Registry, repository: str)
     upload_id = context.new_upload_id()
     # A power cut may forget an upload that holds nothing yet: not worth a sync.
     with context.database.write(durable=False) as tx:
-        found = repositories.find(tx, registry, repository)
+        found = repositories.find(tx, registry, repository, lock=True)
         tx.execute(
             insert(schema.uploads).values(
                 id=upload_id,
@@ -269,9 +269,13 @@ def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -
         InvalidLayer: the bytes have another digest; the upload stays as it is.
         UploadConflict: somebody is writing to the upload.
     """
-    if upload.size == 0 and not context.dialect.stores_empty_blobs:
-        cancel(context, caller, upload.registry, upload.repository, upload.id)
-        return True
+    if upload.size == 0:
+        # Nobody has written to it: the blob store doesn't know it yet.
+        context.blobs.create(upload.id)
+        if not context.dialect.stores_empty_blobs:
+            _check_digest(context, upload, digest)
+            cancel(context, caller, upload.registry, upload.repository, upload.id)
+            return True
     # The collector may take a blob while it is looked at; it can't take one that was just stored.
     for attempt in (_deduplicate, _store, _store):
         with suppress(_BlobUnknown):
@@ -289,14 +293,18 @@ def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Diges
         repository = repositories.find(tx, upload.registry, upload.repository)
         if _find_blob(tx, repository.encryption_context, digest) is None:
             raise _BlobUnknown
-    with _as_refusals(upload):
-        computed = context.blobs.digest(upload.id, upload.size, digest.algorithm)
-        if computed != digest:
-            raise DigestMismatch(upload.id, computed)
+    _check_digest(context, upload, digest)
     with context.database.write() as tx:
         is_new, _ = _finish(context, tx, caller, upload, digest)
     context.blobs.discard(upload.id)
     return is_new
+
+
+def _check_digest(context: Context, upload: Upload, digest: Digest) -> None:
+    with _as_refusals(upload):
+        computed = context.blobs.digest(upload.id, upload.size, digest.algorithm)
+        if computed != digest:
+            raise DigestMismatch(upload.id, computed)
 
 
 def _store(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
@@ -335,7 +343,10 @@ def _finish(
     if blob_id is None or location is None:
         raise _BlobUnknown
     is_new = layers.attach(context, tx, repository, digest, blob_id)
-    tx.execute(delete(schema.uploads).where(schema.uploads.c.id == upload.id))
+    ended = tx.execute(delete(schema.uploads).where(schema.uploads.c.id == upload.id)).rowcount
+    if ended == 0:
+        # Cancelled or expired since it was looked at: its bytes may be gone as well.
+        raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
     return is_new, location
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import and_, delete, exists, select
+from sqlalchemy import and_, delete, exists, select, true
 
 from longshore.blobs.store import Location, upload_of
 from longshore.metadata import schema
@@ -78,11 +78,12 @@ class Collector:
     def run(self) -> Iterator[Garbage]:
         """Yield each piece of garbage, after it was taken."""
         now, retention = self._context.clock(), self._context.retention
-        yield from self._uploads(now - retention.unfinished_uploads)
+        untouched_since = now - retention.unfinished_uploads
+        yield from self._uploads(untouched_since)
         yield from self._layers(now - retention.unreferenced_layers)
         yield from self._blobs(now - retention.unreferenced_layers)
         yield from self._stray_uploads()
-        yield from self._stray_blobs()
+        yield from self._stray_blobs(untouched_since)
 
     def _uploads(self, untouched_since: Millis) -> Iterator[Garbage]:
         table = schema.uploads
@@ -169,15 +170,17 @@ class Collector:
                         self._context.blobs.discard(upload_id)
                     yield Garbage(Kind.STRAY, upload_id, 0, "bytes of an upload that is over")
 
-    def _stray_blobs(self) -> Iterator[Garbage]:
+    def _stray_blobs(self, untouched_since: Millis) -> Iterator[Garbage]:
         uploads, blobs = schema.uploads, schema.blobs
+        # A run has taken the others by now.
+        lasting = uploads.c.touched_at >= untouched_since if self._dry_run else true()
         for batch in _batches(self._context.blobs.locations()):
             uploading = {upload_of(location): location for location in batch}
             # In this order: an upload's row becomes a blob's row, and never the other way round.
             with self._context.database.read() as tx:
                 unfinished = set(
                     tx.execute(
-                        select(uploads.c.id).where(uploads.c.id.in_(list(uploading)))
+                        select(uploads.c.id).where(uploads.c.id.in_(list(uploading)), lasting)
                     ).scalars()
                 )
             with self._context.database.read() as tx:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from longshore.registry.layers import Layer
 
 _MEDIA_TYPE = "application/octet-stream"
+_WITHOUT_DELETE = ("GET", "HEAD")
 
 
 def get(call: Call) -> Response:
@@ -43,14 +44,17 @@ def delete(call: Call) -> Response:
     """DELETE /v2/<name>/blobs/<digest>, in the dialect that has it."""
     if not call.context.dialect.deletes_blobs:
         raise MethodNotAllowed(
-            "Layers can't be deleted by themselves; one that no image refers to goes by itself."
+            "Layers can't be deleted by themselves; one that no image refers to goes by itself.",
+            allowed=_WITHOUT_DELETE,
         )
     try:
         removed = layers.remove(call.context, call.registry, call.name, call.digest())
     except LayersNotFound as error:
         raise BlobNotFound(error.message) from error
     if not removed:
-        raise MethodNotAllowed("An image refers to this layer. Delete the image first.")
+        raise MethodNotAllowed(
+            "An image refers to this layer. Delete the image first.", allowed=_WITHOUT_DELETE
+        )
     return Response(202)
 
 

@@ -7,6 +7,7 @@ those of the OCI distribution specification, "Error Codes".
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from longshore.api.http import Response
@@ -17,7 +18,6 @@ from longshore.errors import (
     ImageNotFound,
     ImageTagAlreadyExists,
     InvalidLayer,
-    InvalidLayerPart,
     InvalidParameter,
     LayersNotFound,
     LimitExceeded,
@@ -33,41 +33,72 @@ from longshore.errors import (
 from longshore.registry.manifests import InvalidManifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from longshore.registry.dialect import Compatibility
 
 
-class MethodNotAllowed(RegistryError):
-    """The route is known and doesn't take this method."""
+class FaceError(RegistryError):
+    """A refusal that only this face knows.
+
+    Attributes:
+        headers: what its answer says besides.
+    """
+
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class MethodNotAllowed(FaceError):
+    """The path is known and doesn't take this method.
+
+    Args:
+        message: what to do instead, where there is something.
+        allowed: the methods that it does take.
+    """
 
     code = "UNSUPPORTED"
 
+    def __init__(self, message: str, allowed: Iterable[str]) -> None:
+        super().__init__(message)
+        # RFC 9110, section 15.5.6.
+        self.headers = {"Allow": ", ".join(allowed)}
 
-class RouteNotFound(RegistryError):
+
+class RouteNotFound(FaceError):
     """Nothing has this path."""
 
     code = "NOT_FOUND"
 
 
 class BlobNotFound(LayersNotFound):
-    """A blob that was asked for by itself."""
+    """The blob that was asked for isn't in the repository."""
 
 
-class InvalidDigest(RegistryError):
+class InvalidDigest(FaceError):
     """A digest in a path or a query isn't one."""
 
     code = "DIGEST_INVALID"
 
 
-class InvalidName(RegistryError):
+class InvalidName(FaceError):
     """The name of a repository in a path isn't one."""
 
     code = "NAME_INVALID"
 
 
-class RangeNotSatisfiable(RegistryError):
-    """A part of an upload or of a blob that isn't where it should be."""
+class ChunkOutOfPlace(FaceError):
+    """A chunk that isn't where it should be.
+
+    Args:
+        message: what is wrong with it.
+        headers: where its upload stands.
+    """
 
     code = "BLOB_UPLOAD_INVALID"
+
+    def __init__(self, message: str, headers: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 # The code and the status of each error; the nearest class up the family counts.
@@ -75,19 +106,18 @@ _TABLE: dict[type[RegistryError], tuple[str, int]] = {
     RegistryError: ("UNSUPPORTED", 400),
     AccessDenied: ("DENIED", 403),
     BlobNotFound: ("BLOB_UNKNOWN", 404),
+    ChunkOutOfPlace: ("BLOB_UPLOAD_INVALID", 416),
     ExpiredToken: ("DENIED", 403),
     ImageDigestDoesNotMatch: ("DIGEST_INVALID", 400),
     ImageNotFound: ("MANIFEST_UNKNOWN", 404),
     ImageTagAlreadyExists: ("TAG_INVALID", 400),
     InvalidDigest: ("DIGEST_INVALID", 400),
     InvalidLayer: ("DIGEST_INVALID", 400),
-    InvalidLayerPart: ("BLOB_UPLOAD_INVALID", 416),
     InvalidName: ("NAME_INVALID", 400),
     InvalidParameter: ("UNSUPPORTED", 405),
     LayersNotFound: ("BLOB_UPLOAD_UNKNOWN", 404),
     LimitExceeded: ("DENIED", 403),
     MethodNotAllowed: ("UNSUPPORTED", 405),
-    RangeNotSatisfiable: ("BLOB_UPLOAD_INVALID", 416),
     ReferencedImagesNotFound: ("MANIFEST_BLOB_UNKNOWN", 400),
     RepositoryNotFound: ("NAME_UNKNOWN", 404),
     RequestEntityTooLarge: ("SIZE_INVALID", 413),
@@ -119,7 +149,8 @@ def response_to(error: RegistryError, dialect: Compatibility) -> Response:
     if dialect == "oci" and isinstance(error, InvalidManifest):
         entry |= {"message": f"{error.message}: {error.reason}"}
     document = json.dumps({"errors": [entry]}) + "\n"
-    return Response(status, {"Content-Type": "application/json"}, document.encode())
+    more = error.headers if isinstance(error, FaceError) else {}
+    return Response(status, {"Content-Type": "application/json", **more}, document.encode())
 
 
 def not_authorized(base_url: str) -> Response:

@@ -51,24 +51,31 @@ async def receive(call: Call, upload: Upload, announced: int | None = None) -> i
 
 async def _append_all(call: Call, part: Part) -> None:
     writing: asyncio.Future[None] | None = None
-    gathered = bytearray()
+    gathered: list[bytes] = []
+    size = 0
     try:
         async for chunk in call.request.chunks():
-            gathered += chunk
-            if len(gathered) >= _PIECE:
+            gathered.append(chunk)
+            size += len(chunk)
+            if size >= _PIECE:
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(call.workers.run(part.append, gathered))
-                gathered = bytearray()
+                writing = asyncio.ensure_future(call.workers.run(_append, part, gathered))
+                gathered, size = [], 0
     except ClientDisconnected:
         # Kept: the client may resume from here.
         if writing is not None:
             await writing
-        await call.workers.run(part.append, gathered)
+        await call.workers.run(_append, part, gathered)
         raise
     finally:
         if writing is not None:
             await asyncio.wait([writing])
     if writing is not None:
         writing.result()
-    await call.workers.run(part.append, gathered)
+    await call.workers.run(_append, part, gathered)
+
+
+def _append(part: Part, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        part.append(chunk)

@@ -120,7 +120,9 @@ def find_route(method: str, path: str) -> tuple[Route, str, str]:
             continue
         route = methods.get(method)
         if route is None:
-            raise MethodNotAllowed(f"This path answers to {', '.join(methods)} and not to {method}")
+            raise MethodNotAllowed(
+                f"This path answers to {', '.join(methods)} and not to {method}", allowed=methods
+            )
         parts = match.groupdict("")
         name = parts.get("name", "")
         if "name" in parts and not is_repository_name(name):

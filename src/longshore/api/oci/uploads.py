@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from longshore.api.http import Response
 from longshore.api.oci import ranges
+from longshore.api.oci.errors import ChunkOutOfPlace
 from longshore.api.oci.receiving import receive
-from longshore.errors import InvalidParameter
+from longshore.errors import (
+    InvalidLayerPart,
+    InvalidParameter,
+    RepositoryNotFound,
+    UploadNotFound,
+)
 from longshore.names import is_repository_name
 from longshore.registry import layers, uploads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from longshore.api.oci.calls import Call
     from longshore.names import Digest
     from longshore.registry.uploads import Upload
@@ -33,15 +42,21 @@ async def start(call: Call) -> Response:
     )
     if whole is None:
         return _accepted(call, upload.id, 0)
-    await receive(call, upload)
-    return await _complete(call, upload.id, whole)
+    try:
+        await receive(call, upload)
+        return await _complete(call, upload.id, whole)
+    except Exception:
+        # Nobody was told its id, so nobody could go on with it.
+        with suppress(RepositoryNotFound, UploadNotFound):
+            await _cancel(call, upload.id)
+        raise
 
 
 async def append(call: Call) -> Response:
     """PATCH /v2/<name>/blobs/uploads/<id>: a chunk, or all of the bytes."""
     upload = await _find(call)
-    chunk = _announced(call, upload)
-    size = await receive(call, upload, chunk)
+    with _telling_where_it_stands(call, upload):
+        size = await receive(call, upload, _announced(call, upload))
     return _accepted(call, upload.id, size)
 
 
@@ -52,8 +67,9 @@ async def complete(call: Call) -> Response:
         raise InvalidParameter.at("digest", "Member must not be null")
     digest = call.digest(text)
     upload = await _find(call)
-    await receive(call, upload, _announced(call, upload))
-    return await _complete(call, upload.id, digest)
+    with _telling_where_it_stands(call, upload):
+        await receive(call, upload, _announced(call, upload))
+        return await _complete(call, upload.id, digest)
 
 
 async def status(call: Call) -> Response:
@@ -64,16 +80,29 @@ async def status(call: Call) -> Response:
 
 async def cancel(call: Call) -> Response:
     """DELETE /v2/<name>/blobs/uploads/<id>."""
-    await call.workers.run(
-        uploads.cancel, call.context, call.caller, call.registry, call.name, call.argument
-    )
+    await _cancel(call, call.argument)
     return Response(204)
+
+
+async def _cancel(call: Call, upload_id: str) -> None:
+    await call.workers.run(
+        uploads.cancel, call.context, call.caller, call.registry, call.name, upload_id
+    )
 
 
 async def _find(call: Call) -> Upload:
     return await call.workers.run(
         uploads.find, call.context, call.caller, call.registry, call.name, call.argument
     )
+
+
+@contextmanager
+def _telling_where_it_stands(call: Call, upload: Upload) -> Iterator[None]:
+    """Tell a client whose chunk is refused from where to go on."""
+    try:
+        yield
+    except InvalidLayerPart as error:
+        raise ChunkOutOfPlace(error.message, _progress(call, upload.id, upload.size)) from error
 
 
 def _announced(call: Call, upload: Upload) -> int | None:

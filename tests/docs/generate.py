@@ -1,0 +1,266 @@
+"""The tables of the documentation that are made from the code.
+
+`make docs` writes them into the pages, each between two marks:
+
+    <!-- table: operations -->
+    <!-- end of table -->
+
+The tests of this folder fail where a page holds another table than the code gives.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import click
+
+from longshore.api.aws.model import ServiceModel
+from longshore.api.ecr import errors as ecr_errors
+from longshore.api.ecr.face import SERVICE
+from longshore.api.ecr.operations import OPERATIONS
+from longshore.api.oci import errors as oci_errors
+from longshore.api.oci.routes import ROUTES
+from longshore.cli.commands import serve
+from longshore.errors import RegistryError
+from longshore.registry.dialect import DIALECTS
+from longshore.settings import ENVIRONMENT_PREFIX, HOUR, MIB, LimitSettings, Settings
+from tests.docs.pages import REPOSITORY, page_names, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pydantic.fields import FieldInfo
+
+    from longshore.registry.dialect import Compatibility
+
+CONFORMANCE_DIFFERENCES: Final = REPOSITORY / "tests/compat/conformance_differences.toml"
+
+_MARKED: Final = re.compile(
+    r"(?P<begin><!-- table: (?P<name>[a-z -]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL
+)
+
+
+# --- The two faces --------------------------------------------------------------------------------
+
+
+def operations() -> str:
+    """Every operation of the service model."""
+    names = sorted(ServiceModel.load(SERVICE).operations)
+    built = [name for name in names if name in OPERATIONS]
+    rows = (
+        (f"`{name}`", "complete", f"`{OPERATIONS[name].action}`")
+        if name in OPERATIONS
+        else (f"`{name}`", "not built yet", "")
+        for name in names
+    )
+    return f"{len(built)} of {len(names)} operations are complete.\n\n" + _table(
+        ("Operation", "State", "IAM action"), rows
+    )
+
+
+def routes() -> str:
+    """Every route of the registry face."""
+    return _table(
+        ("Method", "Path", "Stands for", "IAM action"),
+        (
+            (
+                method,
+                f"`{_readable(pattern)}`",
+                f"`{route.operation}`",
+                f"`{route.action}`" if route.action else "none: good credentials are enough",
+            )
+            for pattern, methods in ROUTES
+            for method, route in methods.items()
+        ),
+    )
+
+
+def _readable(pattern: str) -> str:
+    """Write a route's pattern as people write paths."""
+    path = pattern.replace("(?P<name>.+)", "<name>").replace("/?", "/")
+    parent, argument, _ = path.partition("(?P<argument>[^/]+)")
+    return parent + _ARGUMENTS[parent.split("/")[-2]] if argument else path
+
+
+# What the last part of a path is, by the part before it.
+_ARGUMENTS: Final = {
+    "blobs": "<digest>",
+    "manifests": "<tag or digest>",
+    "referrers": "<digest>",
+    "uploads": "<upload>",
+}
+
+
+def ecr_face_errors() -> str:
+    """Every error of the ECR API that Longshore answers with."""
+    kinds = {kind.code: kind for kind in _errors() if kind.code.endswith("Exception")}
+    return _table(
+        ("Code", "HTTP status", "When"),
+        ((f"`{code}`", _ecr_status(kinds[code]), _summary(kinds[code])) for code in sorted(kinds)),
+    )
+
+
+def registry_face_errors() -> str:
+    """Every error of the registry face."""
+    kinds: list[type[RegistryError]] = [*oci_errors._TABLE, *oci_errors._TABLE_OF_DIALECT["oci"]]
+    rows = [
+        (_oci_answer(kind, "ecr"), _oci_answer(kind, "oci"), _summary(kind))
+        for kind in {*kinds} - {RegistryError}
+    ]
+    rest = (*(_oci_answer(RegistryError, dialect) for dialect in DIALECTS), "Anything else.")
+    return _table(("As `ecr`", "As `oci`", "When"), [*sorted(rows), rest])
+
+
+def _errors(kind: type[RegistryError] = RegistryError) -> Iterator[type[RegistryError]]:
+    """Walk over those of the family that have a code of their own."""
+    for child in kind.__subclasses__():
+        yield from _errors(child)
+        # Tests make some of their own.
+        if "code" in vars(child) and child.__module__.startswith("longshore."):
+            yield child
+
+
+def _ecr_status(kind: type[RegistryError]) -> str:
+    statuses = ecr_errors._STATUSES
+    return str(next((statuses[base] for base in kind.__mro__ if base in statuses), 400))
+
+
+def _oci_answer(kind: type[RegistryError], dialect: Compatibility) -> str:
+    table = oci_errors._TABLE | oci_errors._TABLE_OF_DIALECT[dialect]
+    code, status = next(table[base] for base in kind.__mro__ if base in table)
+    return f"{status} `{code}`"
+
+
+def _summary(kind: type[RegistryError]) -> str:
+    return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+
+
+# --- The settings ---------------------------------------------------------------------------------
+
+
+def settings() -> str:
+    """Every setting."""
+    options = {option.name: option for option in serve.params if isinstance(option, click.Option)}
+    return _table(
+        ("Key", "Option", "Variable", "Default", "Meaning"),
+        (
+            (
+                f"`{name}`",
+                "<br>".join(f"`{flag}`" for flag in _flags(options[name])),
+                f"`{ENVIRONMENT_PREFIX}{name.upper()}`",
+                _default(name, field),
+                _meaning(field),
+            )
+            for name, field in Settings.model_fields.items()
+            if name in options
+        ),
+    )
+
+
+def limits() -> str:
+    """Every limit."""
+    return _table(
+        ("Key", "Variable", "Default", "Meaning"),
+        (
+            (
+                f"`limits.{name}`",
+                f"`{ENVIRONMENT_PREFIX}LIMITS__{name.upper()}`",
+                _default(name, field),
+                _meaning(field),
+            )
+            for name, field in LimitSettings.model_fields.items()
+        ),
+    )
+
+
+def _flags(option: click.Option) -> Sequence[str]:
+    return [*option.opts, *option.secondary_opts]
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "data":  # it lies below the home of whoever asks
+        return "`longshore` below `$XDG_DATA_HOME`, else below `~/.local/share`"
+    value = field.get_default(call_default_factory=True)
+    if value in (None, {}):
+        return "none"
+    text = json.dumps(value).strip('"') if not isinstance(value, float) else f"{value:g}"
+    if isinstance(value, float) and value % HOUR == 0:
+        return f"`{text}` ({value / HOUR:g} h)"
+    if isinstance(value, int) and value >= MIB and value % MIB == 0:
+        return f"`{text}` ({value // MIB} MiB)"
+    return f"`{text}`"
+
+
+def _meaning(field: FieldInfo) -> str:
+    choices = [f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str)]
+    meaning = (field.description or "").replace("<", r"\<")
+    return f"{meaning} One of {', '.join(choices)}." if choices else meaning
+
+
+# --- The conformance suite ------------------------------------------------------------------------
+
+
+def conformance() -> str:
+    """What the tests with the conformance suite expect it to find."""
+    differences: Mapping[str, list[dict[str, Any]]] = tomllib.loads(
+        CONFORMANCE_DIFFERENCES.read_text()
+    )
+    return _table(
+        ("`compatibility`", "Failed", "Skipped", "Why"),
+        (
+            (
+                f"`{compatibility}`",
+                str(sum(difference.get("failed", {}).values())),
+                str(sum(difference.get("skipped", {}).values())),
+                difference["reason"],
+            )
+            for compatibility, found in differences.items()
+            for difference in found
+        ),
+    )
+
+
+# --- The pages ------------------------------------------------------------------------------------
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "operations": operations,
+    "routes": routes,
+    "errors of the ecr face": ecr_face_errors,
+    "errors of the registry face": registry_face_errors,
+    "settings": settings,
+    "limits": limits,
+    "conformance": conformance,
+}
+
+
+def rendered(text: str) -> str:
+    """Return a page with its tables as the code gives them."""
+
+    def replace(marked: re.Match[str]) -> str:
+        return f"{marked['begin']}\n{TABLES[marked['name']]()}\n{marked['end']}"
+
+    return _MARKED.sub(replace, text)
+
+
+def tables_in(text: str) -> list[str]:
+    """Return the names of the tables that a page has a place for."""
+    return [marked["name"] for marked in _MARKED.finditer(text)]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *rows))
+
+
+def main() -> None:
+    """Write every page whose tables have changed."""
+    for name in page_names():
+        text = read(name)
+        if (new := rendered(text)) != text:
+            (REPOSITORY / name).write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
