@@ -6,9 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from longshore.access.sealing import ServerKey
 from longshore.blobs.filesystem import FilesystemBlobStore
+from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.metadata.migrate import migrate
 from longshore.registry.context import Caller, Context
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 ACCOUNT = "000000000000"
 
+# How long an example takes is the machine's affair.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
@@ -35,20 +41,45 @@ def postgres() -> Iterator[PostgresCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres_url(postgres: PostgresCluster) -> str:
+    """The database that the tests of this process take turns at."""
+    url = postgres.create_database()
+    database = Database(url)
+    migrate(database)
+    database.close()
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database; the test runs once on each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'metadata.sqlite'}"
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """What keeps the metadata; the test runs once on each kind."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
+    """A database without tables."""
+    if database_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.sqlite'}"
     cluster: PostgresCluster = request.getfixturevalue("postgres")
     return cluster.create_database()
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A database with the newest schema."""
-    database = Database(database_url)
-    migrate(database)
+def database(
+    request: pytest.FixtureRequest, database_kind: str, tmp_path: Path
+) -> Iterator[Database]:
+    """A database with the newest schema and nothing in it."""
+    if database_kind == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'metadata.sqlite'}")
+        migrate(database)
+    else:
+        # Emptying one is ten times as fast as making one.
+        database = Database(request.getfixturevalue("migrated_postgres_url"))
+        with database.write() as tx:
+            for table in reversed(schema.metadata.sorted_tables):
+                tx.execute(table.delete())
     yield database
     database.close()
 

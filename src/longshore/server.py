@@ -6,6 +6,7 @@ import configparser
 import io
 import logging
 import socket
+import ssl
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
+_BACKLOG = 2048
 
 _log = logging.getLogger(__name__)
 
@@ -107,12 +109,17 @@ def prepare(settings: Settings) -> Start:
     from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
 
     _check_rates(settings)
+    _check_certificate(settings)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(_server_key_file(settings))
         context = open_context(settings)
         migrate(context.database)
-    except (OSError, ValueError, SchemaTooNew, RegistryError) as error:
+    except OSError as error:
+        raise CannotStart(
+            f"The data directory can't be used: {error.filename}: {error.strerror}."
+        ) from error
+    except (ValueError, SchemaTooNew, RegistryError) as error:
         raise CannotStart(str(error)) from error
     except DBAPIError as error:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
@@ -124,16 +131,30 @@ def prepare(settings: Settings) -> Start:
 
 
 def read_administrator(settings: Settings) -> AccessKey | None:
-    """Return the administrator's key that the first start left in the data directory."""
+    """Return the administrator's key that the first start left in the data directory.
+
+    Raises:
+        CannotStart: its file can't be read, or holds something else.
+    """
+    file = credentials_file(settings)
     parser = configparser.ConfigParser(interpolation=None)
-    if not parser.read(credentials_file(settings)) or _PROFILE not in parser:
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"))
+        profile = parser[_PROFILE]
+        return AccessKey(
+            profile["aws_access_key_id"],
+            profile["aws_secret_access_key"],
+            access_keys.generate(settings.account, _ADMINISTRATOR).caller,
+        )
+    except FileNotFoundError:
         return None
-    profile = parser[_PROFILE]
-    return AccessKey(
-        profile["aws_access_key_id"],
-        profile["aws_secret_access_key"],
-        access_keys.generate(settings.account, _ADMINISTRATOR).caller,
-    )
+    except OSError as error:
+        raise CannotStart(f"{file} can't be read: {error.strerror}.") from error
+    except (KeyError, UnicodeDecodeError, configparser.Error) as error:
+        raise CannotStart(
+            f"{file} holds no access key of the administrator's. Put the right file there, "
+            "or remove this one."
+        ) from error
 
 
 def credentials_file(settings: Settings) -> Path:
@@ -204,6 +225,8 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((settings.host, settings.port))
+        # From here on clients are heard, and nobody else can have the port.
+        taken.listen(_BACKLOG)
     except OSError as error:
         taken.close()
         raise CannotStart(
@@ -237,6 +260,7 @@ def uvicorn_config(
         lifespan="on",
         interface="asgi3",
         workers=settings.workers,
+        backlog=_BACKLOG,
         proxy_headers=False,
         server_header=False,
         access_log=False,
@@ -280,6 +304,17 @@ def _check_rates(settings: Settings) -> None:
         )
 
 
+def _check_certificate(settings: Settings) -> None:
+    if settings.tls_certificate is None:
+        return
+    files = f"tls_certificate {settings.tls_certificate} and tls_key {settings.tls_key}"
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:
+        raise CannotStart(f"{files} can't be used: {error.strerror}.") from error
+
+
 def _ensure_administrator(context: Context, settings: Settings) -> Start:
     with context.database.write() as tx:
         arn = tx.execute(select(schema.access_keys.c.principal_arn).limit(1)).scalar_one_or_none()
@@ -289,9 +324,10 @@ def _ensure_administrator(context: Context, settings: Settings) -> Start:
         # A file of an earlier start, whose database is gone, keeps its key.
         if read_administrator(settings) is None:
             _write_credentials(settings, access_keys.generate(settings.account, _ADMINISTRATOR))
+        # Another process may have been quicker: what counts is what the file holds.
         key = read_administrator(settings)
         if key is None:
-            raise CannotStart(f"{credentials_file(settings)} holds no access key. Remove it.")
+            raise CannotStart(f"{credentials_file(settings)} is gone as soon as it is written.")
         access_keys.store(tx, access_keys.seal_of(context), key, context.clock())
     return Start(key, is_first=True)
 

@@ -63,7 +63,9 @@ def _region(text: str) -> str:
 
 
 Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+PositiveNumber = Annotated[Number, Field(gt=0)]
+NonNegativeNumber = Annotated[Number, Field(ge=0)]
 
 
 class LimitSettings(BaseModel):
@@ -84,7 +86,7 @@ class LimitSettings(BaseModel):
     )
     layer_part_largest: Positive = Field(20 * MIB, description="The largest part.")
     manifest_size: Positive = Field(4 * MIB, description="The largest manifest.")
-    rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
+    rates: dict[str, PositiveNumber] = Field(
         default_factory=dict,
         description="Requests a second for an operation, such as PutImage = 10, for each "
         "registry and server process; an operation that isn't named has no limit.",
@@ -111,6 +113,7 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None,
+        repr=False,  # there may be a password in it
         description="The metadata's database, postgresql+psycopg://USER:PASSWORD@HOST/NAME; "
         "without it, SQLite in the data directory.",
     )
@@ -138,17 +141,17 @@ class Settings(BaseSettings):
         description="Whether clients reach the server through a proxy that speaks TLS for it.",
     )
     workers: Positive = Field(1, description="Server processes that share the port and the data.")
-    idle_timeout: Seconds = Field(
+    idle_timeout: PositiveNumber = Field(
         60.0, description="How many seconds a client may pause in the middle of a body."
     )
-    layer_grace: Annotated[float, Field(ge=0)] = Field(
+    layer_grace: NonNegativeNumber = Field(
         24 * HOUR,
         description="How many seconds a layer is kept that no image refers to.",
     )
-    upload_lifetime: Annotated[float, Field(ge=0)] = Field(
+    upload_lifetime: NonNegativeNumber = Field(
         24 * HOUR, description="How many seconds an unfinished upload is kept after its last byte."
     )
-    collect_interval: Annotated[float, Field(ge=0)] = Field(
+    collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
     )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
@@ -226,7 +229,7 @@ def load(options: Mapping[str, object], config: Path | None) -> Settings:
 
     try:
         chosen = FromFile(**given)  # type: ignore[arg-type] # checked by the model
-    except (tomllib.TOMLDecodeError, SettingsError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, SettingsError) as error:
         raise InvalidSettings(f"{config or 'The environment'} can't be read: {error}") from error
     except ValidationError as error:
         raise InvalidSettings("\n".join(_sentences(error))) from error

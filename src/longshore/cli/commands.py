@@ -73,7 +73,8 @@ def _type_of(annotation: Any) -> Any:  # noqa: ANN401 - a type of typing's, and 
     if arguments and all(isinstance(each, str) for each in arguments):
         return click.Choice(arguments)
     plain = arguments[0] if arguments else annotation
-    return click.Path(path_type=Path) if plain is Path else plain
+    # Whether it can be read is found out where it is: the same for every source of the setting.
+    return click.Path(path_type=Path, readable=False) if plain is Path else plain
 
 
 def _flag(name: str) -> str:
@@ -101,11 +102,11 @@ def serve(settings: Settings) -> None:
     os.umask(0o077)
     try:
         taken, settings = server.listen(settings)
-        start = server.prepare(settings)
+        with taken:
+            _welcome(settings, server.prepare(settings))
+            server.run(settings, taken)
     except server.CannotStart as error:
         _fail(str(error))
-    _welcome(settings, start)
-    server.run(settings, taken)
 
 
 @app.command()
@@ -114,7 +115,10 @@ def env(settings: Settings) -> None:
     """Print the variables that point AWS tools at this registry, for eval "$(longshore env)"."""
     from longshore import server  # noqa: PLC0415
 
-    key = server.read_administrator(settings)
+    try:
+        key = server.read_administrator(settings)
+    except server.CannotStart as error:
+        _fail(str(error))
     if key is None:
         _fail(
             f"There are no credentials in {settings.data}. Start the server once "
@@ -141,13 +145,15 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
 
     The server may go on running: it does the same by itself, every now and then.
     """
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
     from longshore import server  # noqa: PLC0415
     from longshore.work.collector import Collector  # noqa: PLC0415
 
     try:
         context = server.open_context(settings)
     except (OSError, ValueError) as error:
-        _fail(f"There is no registry in {settings.data}: {error}")
+        _fail(f"The registry in {settings.data} can't be opened: {error}")
     count = freed = 0
     try:
         for garbage in Collector(context, dry_run=dry_run).run():
@@ -155,6 +161,10 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
             click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
     except RegistryError as error:
         _fail(error.message)
+    except DBAPIError as error:
+        _fail(f"The database can't be used: {error.orig}")
+    finally:
+        context.database.close()
     verb = "would free" if dry_run else "freed"
     click.echo(f"{verb} {freed} bytes, {count} things", err=True)
 

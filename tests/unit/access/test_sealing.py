@@ -4,7 +4,7 @@ import base64
 import os
 import stat
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from longshore.access.sealing import BrokenSeal, Seal, ServerKey, write_private_file
 from tests.support.threads import at_once
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = ServerKey(bytes(range(32)))
 SEAL = KEY.seal_for("test")

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from longshore.api.workers import Workers
+
+
+def test_a_function_runs_in_another_thread_and_its_result_comes_back() -> None:
+    async def call() -> tuple[int, str]:
+        def work(number: int, *, word: str) -> tuple[int, str]:
+            return number, f"{word} in {threading.current_thread().name.partition('_')[0]}"
+
+        return await workers.run(work, 1, word="done")
+
+    workers = Workers(1)
+    assert asyncio.run(call()) == (1, "done in longshore")
+    workers.close()
+
+
+def test_what_it_raises_comes_back_too() -> None:
+    def fail() -> None:
+        raise LookupError("nothing here")
+
+    workers = Workers(1)
+    with pytest.raises(LookupError, match="nothing here"):
+        asyncio.run(workers.run(fail))
+    workers.close()
+
+
+def test_the_event_loop_goes_on_while_functions_wait() -> None:
+    """Two functions that need each other, and a coroutine that needs both."""
+
+    async def both() -> list[int]:
+        return await asyncio.gather(workers.run(meet.wait), workers.run(meet.wait))
+
+    meet = threading.Barrier(2)
+    workers = Workers(2)
+    assert sorted(asyncio.run(both())) == [0, 1]
+    workers.close()
+
+
+def test_closing_waits_for_what_is_running() -> None:
+    done = []
+
+    async def begin() -> None:
+        def work() -> None:
+            begun.set()
+            release.wait()
+            done.append("all of it")
+
+        running = asyncio.ensure_future(workers.run(work))
+        await workers.run(begun.wait)
+        release.set()
+        workers.close()
+        assert done == ["all of it"]
+        await running
+
+    begun, release = threading.Event(), threading.Event()
+    workers = Workers(2)
+    asyncio.run(begin())

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import delete, event, func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from longshore.errors import StorageFull
+from longshore.metadata import schema
+from longshore.metadata.database import Database, UnsupportedDatabase
+from longshore.metadata.migrate import migrate
+from longshore.metadata.schema import server_keys
+from tests.support.threads import at_once
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+postgresql_only = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+
+
+def write(database: Database, name: str, created_at: int = 0) -> None:
+    with database.write() as tx:
+        tx.execute(insert(server_keys).values(id=name, created_at=created_at))
+
+
+def names(database: Database) -> set[str]:
+    with database.read() as tx:
+        return set(tx.execute(select(server_keys.c.id)).scalars())
+
+
+@pytest.fixture
+def twin(database: Database) -> Iterator[Database]:
+    """The same database as another process has it."""
+    twin = Database(database.url.render_as_string(hide_password=False))
+    yield twin
+    twin.close()
+
+
+# --- URLs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("sqlite:///{}/a.sqlite", "sqlite"),
+        ("sqlite+pysqlite:///{}/a.sqlite", "sqlite+pysqlite"),
+        ("postgresql://user:secret@host/name", "postgresql+psycopg"),
+        ("postgres://user:secret@host/name", "postgresql+psycopg"),
+        ("postgresql+psycopg://user:secret@host:1234/name?sslmode=require", "postgresql+psycopg"),
+    ],
+)
+def test_a_database_is_sqlite_or_postgresql(tmp_path: Path, url: str, driver: str) -> None:
+    database = Database(url.format(tmp_path))
+    assert database.url.drivername == driver
+    assert database.is_sqlite is driver.startswith("sqlite")
+    assert list(tmp_path.iterdir()) == []
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "The database URL can't be read."),
+        ("/var/lib/longshore.sqlite", "The database URL can't be read."),
+        ("sqlite:/a:b:c", "The database URL can't be read."),
+        ("mysql://user:secret@host/name", "not in 'mysql'"),
+        ("postgresql+asyncpg://user:secret@host/name", r"not in 'postgresql\+asyncpg'"),
+        ("sqlite+aiosqlite:///a", r"not in 'sqlite\+aiosqlite'"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("sqlite:///file:a?mode=memory&uri=true", "needs a file"),
+    ],
+)
+def test_any_other_url_is_refused_with_a_way_on(url: str, message: str) -> None:
+    with pytest.raises(UnsupportedDatabase, match=message) as refusal:
+        Database(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UnsupportedDatabase, match=r"pip install '\.\[postgresql\]'"):
+        Database("postgresql://host/name")
+
+
+# --- Transactions ---------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_read(database: Database, twin: Database) -> None:
+    write(database, "a")
+    assert names(database) == names(twin) == {"a"}
+
+
+def test_what_raises_is_undone(database: Database) -> None:
+    def write_and_fail() -> None:
+        with database.write() as tx:
+            tx.execute(insert(server_keys).values(id="a", created_at=0))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert names(database) == set()
+    write(database, "b")
+    assert names(database) == {"b"}
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_nobody_sees_what_is_not_committed(
+    database: Database, twin: Database, *, durable: bool
+) -> None:
+    with database.write(durable=durable) as tx:
+        tx.execute(insert(server_keys).values(id="a", created_at=0))
+        assert names(twin) == set()
+    assert names(twin) == {"a"}
+
+
+@sqlite_only
+def test_a_reader_of_sqlite_sees_one_state_throughout(database: Database, twin: Database) -> None:
+    count = select(func.count()).select_from(server_keys)
+    write(database, "a")
+    with database.read() as tx:
+        assert tx.execute(count).scalar_one() == 1
+        write(twin, "b")
+        write(database, "c")
+        assert tx.execute(count).scalar_one() == 1
+    assert names(database) == {"a", "b", "c"}
+
+
+@sqlite_only
+def test_writers_of_sqlite_take_turns_in_and_between_processes(
+    database: Database, twin: Database
+) -> None:
+    write(database, "counter")
+
+    def count(database: Database) -> None:
+        for _ in range(10):
+            with database.write(durable=False) as tx:
+                seen = tx.execute(select(server_keys.c.created_at)).scalar_one()
+                tx.execute(update(server_keys).values(created_at=seen + 1))
+
+    at_once([partial(count, each) for each in (database, twin, database, twin)])
+    with database.read() as tx:
+        assert tx.execute(select(server_keys.c.created_at)).scalar_one() == 40
+
+
+def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    write(database, "a")
+    with ThreadPoolExecutor(1) as pool, database.write() as tx:
+        tx.execute(delete(server_keys))
+        assert pool.submit(names, database).result() == {"a"}
+
+
+@sqlite_only
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])
+def test_a_durable_commit_of_sqlite_waits_for_the_disk(
+    database: Database, *, durable: bool, synchronous: int
+) -> None:
+    # 2 is FULL: in WAL mode each commit is synced. 1 is NORMAL.
+    for _ in range(2):
+        with database.write(durable=not durable):
+            pass
+        with database.write(durable=durable) as tx:
+            assert tx.execute(text("PRAGMA synchronous")).scalar_one() == synchronous
+
+
+@postgresql_only
+def test_a_durable_commit_of_postgresql_waits_for_the_disk(database_url: str) -> None:
+    def synchronous(*, durable: bool) -> str:
+        with database.write(durable=durable) as tx:
+            return str(tx.execute(text("SHOW synchronous_commit")).scalar_one())
+
+    database = Database(database_url)
+    with database.write() as tx:
+        # The tests' own server doesn't wait for anything.
+        tx.execute(text(f'ALTER DATABASE "{database.url.database}" SET synchronous_commit = on'))
+    database.close()
+    assert [synchronous(durable=durable) for durable in (True, False, True)] == ["on", "off", "on"]
+    database.close()
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("foreign_keys", 1), ("busy_timeout", 60_000)],
+)
+def test_every_connection_to_sqlite_is_set_up(
+    database: Database, pragma: str, value: object
+) -> None:
+    with ThreadPoolExecutor(3) as pool:
+
+        def ask(_: int) -> object:
+            with database.read() as tx:
+                return tx.execute(text(f"PRAGMA {pragma}")).scalar_one()
+
+        assert set(pool.map(ask, range(6))) == {value}
+
+
+def test_references_are_kept_by_the_database_itself(database: Database) -> None:
+    def refer_to_nothing() -> None:
+        with database.write() as tx:
+            tx.execute(insert(schema.resource_tags).values(repository_id=12345, key="a", value="b"))
+
+    with pytest.raises(IntegrityError):
+        refer_to_nothing()
+
+
+# --- Generations ----------------------------------------------------------------------------------
+
+
+@sqlite_only
+def test_every_committed_change_begins_a_new_generation(database: Database, twin: Database) -> None:
+    seen = [database.generation()]
+    for number, writer in enumerate((database, twin, database, twin)):
+        write(writer, f"key {number}")
+        seen.append(database.generation())
+    assert len(set(seen)) == 5
+    assert twin.generation() is not None
+
+
+@sqlite_only
+def test_what_changes_nothing_begins_no_new_generation(database: Database) -> None:
+    write(database, "a")
+    before = database.generation()
+
+    def write_and_fail() -> None:
+        with database.write() as tx:
+            tx.execute(insert(server_keys).values(id="b", created_at=0))
+            assert database.generation() == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert names(database) == {"a"}
+    assert database.generation() == before
+
+
+@postgresql_only
+def test_postgresql_has_no_generations(database: Database) -> None:
+    assert database.generation() is None
+
+
+# --- A full disk ----------------------------------------------------------------------------------
+
+
+@sqlite_only
+def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(database: Database) -> None:
+    with database.read() as tx:
+        pages = tx.execute(text("PRAGMA page_count")).scalar_one() + 8
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    event.listen(database._engine, "connect", limit)
+    database.close()
+
+    def fill() -> None:
+        with database.write() as tx:
+            for number in range(10_000):
+                tx.execute(insert(server_keys).values(id=f"key {number}", created_at=0))
+
+    with pytest.raises(StorageFull):
+        fill()
+    assert names(database) == set()
+    write(database, "a little more")
+    assert names(database) == {"a little more"}
+
+
+@postgresql_only
+def test_a_full_disk_under_postgresql_is_told_and_nothing_is_kept(database: Database) -> None:
+    def fill() -> None:
+        with database.write() as tx:
+            tx.execute(insert(server_keys).values(id="a", created_at=0))
+            tx.execute(text("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$"))
+
+    with pytest.raises(StorageFull):
+        fill()
+    assert names(database) == set()
+    write(database, "a little more")
+    assert names(database) == {"a little more"}
+
+
+def fail_to_insert(database: Database) -> None:
+    write(database, "a")
+    write(database, "a")
+
+
+def fail_to_parse(database: Database) -> None:
+    with database.read() as tx:
+        tx.execute(text("SELECT FROM WHERE"))
+
+
+@pytest.mark.parametrize("fail", [fail_to_insert, fail_to_parse])
+def test_any_other_failure_is_not_taken_for_a_full_disk(
+    database: Database, fail: Callable[[Database], None]
+) -> None:
+    with pytest.raises(DBAPIError):
+        fail(database)
+
+
+# --- Closing --------------------------------------------------------------------------------------
+
+
+@sqlite_only
+def test_the_last_who_closes_a_database_of_sqlite_leaves_one_file(
+    database: Database, twin: Database, tmp_path: Path
+) -> None:
+    write(database, "a")
+    for each in (twin, database):
+        names(each)
+        each.generation()
+        each.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["metadata.sqlite"]
+
+
+def test_a_database_can_be_used_again_after_it_was_closed(database: Database) -> None:
+    write(database, "a")
+    database.close()
+    migrate(database)
+    assert names(database) == {"a"}

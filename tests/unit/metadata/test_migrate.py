@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, select, text
+
+from longshore.metadata import migrate as migrating
+from longshore.metadata import schema
+from longshore.metadata.database import Database
+from longshore.metadata.migrate import SchemaTooNew, migrate, newest_revision, revision_of
+from tests.support.threads import at_once, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Inspector
+
+NEWER = "9999"
+KEY = {"id": "a", "created_at": 1}
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Database]:
+    """A database without tables."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def declared(
+    request: pytest.FixtureRequest, tmp_path: Path, database_kind: str
+) -> Iterator[Database]:
+    """A database that SQLAlchemy made from the tables as they are declared."""
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'declared.sqlite'}"
+    else:
+        url = request.getfixturevalue("postgres").create_database()
+    database = Database(url)
+    schema.metadata.create_all(database._engine)
+    yield database
+    database.close()
+
+
+def tables(database: Database) -> set[str]:
+    with database.read() as tx:
+        return set(inspect(tx).get_table_names())
+
+
+def anatomy(inspector: Inspector, table: str) -> dict[str, Any]:
+    """Tell all that the database knows of a table, in an order that means nothing."""
+
+    def unordered(parts: list[Any]) -> list[str]:
+        return sorted(repr(sorted(part.items(), key=repr)) for part in parts)
+
+    columns = [
+        dict(column, type=repr(column["type"]), comment=None)
+        for column in inspector.get_columns(table)
+    ]
+    return {
+        "columns": unordered(columns),
+        "primary key": inspector.get_pk_constraint(table),
+        "foreign keys": unordered(inspector.get_foreign_keys(table)),
+        "unique": unordered(inspector.get_unique_constraints(table)),
+        "checks": unordered(inspector.get_check_constraints(table)),
+        "indexes": unordered(inspector.get_indexes(table)),
+    }
+
+
+def test_a_database_begins_without_a_revision_and_ends_with_the_newest(empty: Database) -> None:
+    assert revision_of(empty) is None
+    migrate(empty)
+    assert revision_of(empty) == newest_revision()
+
+
+def test_the_migrations_are_one_line_and_the_newest_is_its_end() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrating._MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_heads() == [newest_revision()]
+    assert script.get_bases() == ["0001"]
+
+
+def test_migrations_make_the_tables_that_are_declared(database: Database) -> None:
+    with database.read() as tx:
+        # SQLite can't tell that an id counts up, and Alembic takes that for a default.
+        defaults = not database.is_sqlite
+        context = MigrationContext.configure(
+            tx, opts={"compare_type": True, "compare_server_default": defaults}
+        )
+        assert compare_metadata(context, schema.metadata) == []
+    assert tables(database) == set(schema.metadata.tables) | {"alembic_version"}
+
+
+def test_migrations_make_them_to_the_last_detail(database: Database, declared: Database) -> None:
+    with database.read() as tx, declared.read() as other:
+        migrated, expected = inspect(tx), inspect(other)
+        for table in schema.metadata.tables:
+            assert anatomy(migrated, table) == anatomy(expected, table)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("table", ["repositories", "images", "blobs"])
+def test_no_id_of_sqlite_ever_comes_back(database: Database, table: str) -> None:
+    with database.read() as tx:
+        sql = tx.execute(
+            text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name"),
+            {"name": table},
+        ).scalar_one()
+    assert "AUTOINCREMENT" in sql
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(database: Database) -> None:
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE collation_name = "
+    with database.read() as tx:
+        rows = tx.execute(text(f"{query} 'C' AND table_schema = 'public'")).all()
+    assert {tuple(row) for row in rows} == {
+        ("repositories", "name"),
+        ("resource_tags", "key"),
+        ("tags", "name"),
+    }
+
+
+def test_to_migrate_again_changes_nothing(empty: Database) -> None:
+    migrate(empty)
+    with empty.write() as tx:
+        tx.execute(schema.server_keys.insert().values(KEY))
+    before = tables(empty)
+    for _ in range(2):
+        migrate(empty)
+    assert tables(empty) == before
+    with empty.read() as tx:
+        assert [dict(row) for row in tx.execute(select(schema.server_keys)).mappings()] == [KEY]
+
+
+def test_a_database_of_a_later_version_is_refused_and_stays_as_it_is(database: Database) -> None:
+    version = text("UPDATE alembic_version SET version_num = :version")
+    with database.write() as tx:
+        tx.execute(version, {"version": NEWER})
+    try:
+        with pytest.raises(SchemaTooNew) as refusal:
+            migrate(database)
+        assert str(refusal.value) == (
+            "The database was written by a later version of Longshore. "
+            "Start that version or a newer one; going back isn't supported."
+        )
+        assert revision_of(database) == NEWER
+    finally:
+        # Others use it after this test.
+        with database.write() as tx:
+            tx.execute(version, {"version": newest_revision()})
+
+
+def test_several_may_migrate_at_once(empty: Database) -> None:
+    url = empty.url.render_as_string(hide_password=False)
+    processes = [Database(url) for _ in range(3)]
+    outcomes = at_once([outcome(partial(migrate, each)) for each in [*processes, *processes]])
+    assert outcomes == ["done"] * 6
+    assert revision_of(empty) == newest_revision()
+    for each in processes:
+        each.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(empty: Database) -> None:
+    with empty.write() as tx:
+        # In the way of one of the last tables.
+        tx.execute(text("CREATE TABLE tags (x INTEGER)"))
+    assert outcome(partial(migrate, empty))() != "done"
+    assert tables(empty) == {"tags"}
+    assert revision_of(empty) is None
+    with empty.write() as tx:
+        tx.execute(text("DROP TABLE tags"))
+    migrate(empty)
+    assert revision_of(empty) == newest_revision()

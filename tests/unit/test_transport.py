@@ -1,0 +1,569 @@
+"""The connection, between real sockets and a real uvicorn: what is added and what must not change.
+
+It stands on parts of uvicorn that are no public interface. These tests are what notices when an
+update changes them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import ssl
+import struct
+import sys
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qsl
+
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longshore.transport import ZERO_COPY_SEND, Patience, http_protocol
+from tests.support.certificates import write_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from longshore.api.http import Receive, Scope, Send
+
+    Answer: TypeAlias = "Callable[[Scope, Send, io.FileIO], Awaitable[None]]"
+    Serve: TypeAlias = "Callable[..., Served]"
+
+# How long a test waits for what must come, and a server for what never does; in seconds.
+LONG = 60
+SHORT = 0.2
+# More than the sockets between the two hold, and than a thread sends in one turn.
+BIG = 24 * 1024 * 1024
+CLOSE = "Connection: close"
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+
+
+@dataclass
+class App:
+    """An application that answers with a file, or to `/text` with the body of the request.
+
+    Args:
+        path: the file.
+        answer: sends the answer.
+
+    Attributes:
+        ended: set when an answer is over.
+        failures: what ended answers too early.
+        files: all that were opened.
+        extensions: what the last request was offered.
+    """
+
+    path: Path
+    answer: Answer
+    ended: threading.Event = field(default_factory=threading.Event)
+    failures: list[str] = field(default_factory=list)
+    files: list[io.FileIO] = field(default_factory=list)
+    extensions: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.extensions = scope.get("extensions")
+        if scope["path"] == "/text":
+            await send_text(send, await body_of(receive))
+            return
+        with io.FileIO(self.path) as file:
+            self.files.append(file)
+            try:
+                await self.answer(scope, send, file)
+            except ConnectionResetError as error:
+                self.failures.append(str(error))
+            except BaseException as error:
+                self.failures.append(type(error).__name__)
+                raise
+            finally:
+                self.ended.set()
+
+
+async def body_of(receive: Receive) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+async def send_head(send: Send, length: int | None) -> None:
+    headers = [] if length is None else [(b"content-length", str(length).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def send_text(send: Send, text: bytes, *, more: bool = False) -> None:
+    await send_head(send, len(text))
+    await send({"type": "http.response.body", "body": text, "more_body": more})
+
+
+async def send_file(_: Scope, send: Send, file: io.FileIO) -> None:
+    await send_head(send, os.fstat(file.fileno()).st_size)
+    await send({"type": ZERO_COPY_SEND, "file": file})
+
+
+async def send_range(scope: Scope, send: Send, file: io.FileIO) -> None:
+    asked = {key.decode(): int(value) for key, value in parse_qsl(scope["query_string"])}
+    length = asked.get("count", os.fstat(file.fileno()).st_size - asked.get("offset", 0))
+    await send_head(send, length)
+    await send({"type": ZERO_COPY_SEND, "file": file, **asked})
+
+
+async def send_copies_for_ever(_: Scope, send: Send, __: io.FileIO) -> None:
+    await send_head(send, None)
+    while True:
+        await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells when it begins to stop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopping = threading.Event()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.stopping.set()
+        await super().shutdown(sockets)
+
+
+class Served:
+    """A server that runs, and how to reach it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listening.getsockname()
+        self.server = Server(config)
+        self._thread = threading.Thread(
+            target=self.server.run, kwargs={"sockets": [self._listening]}
+        )
+        self._thread.start()
+
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+        client = socket.socket()
+        client.settimeout(LONG)
+        if receive_buffer is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.connect(self.address)
+        return client
+
+    def begin_to_stop(self) -> None:
+        self.server.should_exit = True
+        assert self.server.stopping.wait(LONG)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve an application."""
+    with ExitStack() as running:
+
+        def start(app: App, patience: Patience | None = None, **options: Any) -> Served:
+            http = http_protocol(patience or Patience())
+            chosen = {"timeout_graceful_shutdown": LONG, "access_log": False} | options
+            config = uvicorn.Config(
+                app, loop="uvloop", http=http, ws="none", lifespan="off", log_config=None,
+                **chosen,
+            )  # fmt: skip
+            served = Served(config)
+            running.callback(served.stop)
+            return served
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return os.urandom(BIG)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> Path:
+    path = tmp_path_factory.mktemp("transport") / "file"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What was logged about things that went wrong."""
+    return lambda: [r.getMessage() for r in caplog.records if r.levelname != "INFO"]
+
+
+def request(*headers: str, path: str = "/", method: str = "GET", version: str = "1.1") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/{version}", "Host: x", *headers, "", ""]).encode()
+
+
+def read_head(client: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        piece = client.recv(1)
+        assert piece, head
+        head += piece
+    return head
+
+
+def read_answer(client: socket.socket) -> bytes:
+    """Read the body of an answer and not a byte more, as another one may follow."""
+    head = read_head(client).lower()
+    assert head.startswith(b"http/1.1 200 ")
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    body = bytearray()
+    while len(body) < length:
+        piece = client.recv(min(length - len(body), 1024 * 1024))
+        assert piece, f"{len(body)} bytes of {length}"
+        body += piece
+    return bytes(body)
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Read until the server closes, or gives up."""
+    read = bytearray()
+    with suppress(ConnectionResetError):
+        while piece := client.recv(1024 * 1024):
+            read += piece
+    return bytes(read)
+
+
+def test_a_file_arrives_whole(serve: Serve, path: Path, content: bytes, logged: Any) -> None:
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(request())
+        assert read_answer(client) == content
+    assert logged() == []
+
+
+def test_a_file_arrives_at_a_client_that_has_little_room(
+    serve: Serve, path: Path, content: bytes
+) -> None:
+    with serve(App(path, send_file)).connect(receive_buffer=4096) as client:
+        client.sendall(request())
+        assert read_answer(client) == content
+
+
+def test_any_range_of_a_file_is_what_it_is_in_the_file(
+    serve: Serve, path: Path, content: bytes
+) -> None:
+    edges = st.sampled_from([0, 1, 65536, BIG - 1, BIG]) | st.integers(0, BIG)
+
+    with serve(App(path, send_range)).connect() as client:
+
+        @settings(max_examples=30, deadline=None)
+        @given(edges, edges)
+        def check(one: int, other: int) -> None:
+            begin, end = sorted([one, other])
+            client.sendall(request(path=f"/?offset={begin}&count={end - begin}"))
+            assert read_answer(client) == content[begin:end]
+
+        check()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [("", slice(None)), ("offset=7", slice(7, None)), ("count=9", slice(9))],
+)
+def test_without_offset_and_count_a_file_is_sent_from_where_it_stands_to_its_end(
+    serve: Serve, path: Path, content: bytes, query: str, expected: slice
+) -> None:
+    with serve(App(path, send_range)).connect() as client:
+        client.sendall(request(path=f"/?{query}"))
+        assert read_answer(client) == content[expected]
+
+
+def test_a_file_can_be_a_piece_among_others(serve: Serve, path: Path, content: bytes) -> None:
+    before = os.urandom(BIG)
+
+    async def answer(_: Scope, send: Send, file: io.FileIO) -> None:
+        await send_head(send, BIG + 2003)
+        await send({"type": "http.response.body", "body": before, "more_body": True})
+        piece = {"type": ZERO_COPY_SEND, "file": file, "count": 1000, "more_body": True}
+        await send({**piece, "offset": 5})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        await send({**piece, "offset": 9, "more_body": False})
+
+    with serve(App(path, answer)).connect() as client:
+        client.sendall(request())
+        assert read_answer(client) == before + content[5:1005] + b"abc" + content[9:1009]
+
+
+def test_a_file_is_not_sent_to_head(serve: Serve, path: Path) -> None:
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(request(method="HEAD") + request(path="/text"))
+        assert f"content-length: {BIG}".encode() in read_head(client)
+        assert read_answer(client) == b""
+
+
+def test_a_file_keeps_its_place_in_a_pipeline(serve: Serve, path: Path, content: bytes) -> None:
+    text = request("Content-Length: 3", path="/text", method="POST") + b"abc"
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(request() + text + request() + request() + text)
+        answers = [read_answer(client) for _ in range(5)]
+    assert answers == [content, b"abc", content, content, b"abc"]
+
+
+@pytest.mark.parametrize("sent", [request(CLOSE), request(version="1.0")], ids=["close", "1.0"])
+def test_the_end_of_a_file_ends_a_connection_that_is_not_kept(
+    serve: Serve, path: Path, content: bytes, sent: bytes
+) -> None:
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(sent)
+        head = read_head(client)
+        assert b"connection: close" in head
+        assert read_all(client) == content
+
+
+@LINUX_ONLY
+def test_a_file_is_copied_where_its_file_system_does_not_send(serve: Serve) -> None:
+    path = Path("/proc/self/cmdline")
+    content = path.read_bytes()
+
+    async def answer(_: Scope, send: Send, file: io.FileIO) -> None:
+        await send_head(send, len(content))
+        await send({"type": ZERO_COPY_SEND, "file": file, "offset": 0, "count": len(content)})
+
+    with serve(App(path, answer)).connect() as client:
+        client.sendall(request())
+        assert read_answer(client) == content
+
+
+def test_an_encrypted_connection_does_not_offer_it(
+    serve: Serve, path: Path, tmp_path: Path, content: bytes
+) -> None:
+    async def answer(_: Scope, send: Send, file: io.FileIO) -> None:
+        await send_text(send, file.read())
+
+    certificate = write_certificate(tmp_path)
+    app = App(path, answer)
+    served = serve(app, ssl_certfile=certificate, ssl_keyfile=certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with trusting.wrap_socket(served.connect(), server_hostname="localhost") as client:
+        client.sendall(request())
+        assert read_answer(client) == content
+    assert app.extensions is None
+
+
+@pytest.mark.parametrize(
+    ("announced", "message", "failure"),
+    [
+        (None, {"count": 5}, "RuntimeError"),
+        (4, {"count": 5}, "RuntimeError"),
+        (6, {"count": 5}, "RuntimeError"),
+        (20, {"offset": BIG - 10, "count": 20}, "EOFError"),
+    ],
+    ids=["no length", "more than announced", "less than announced", "more than there is"],
+)
+def test_an_answer_that_cannot_be_right_ends_the_connection(
+    serve: Serve,
+    path: Path,
+    *,
+    announced: int | None,
+    message: dict[str, int],
+    failure: str,
+    logged: Any,
+) -> None:
+    async def answer(_: Scope, send: Send, file: io.FileIO) -> None:
+        await send_head(send, announced)
+        await send({"type": ZERO_COPY_SEND, "file": file, "offset": 0, **message})
+
+    app = App(path, answer)
+    served = serve(app)
+    with served.connect() as client:
+        client.sendall(request())
+        read_all(client)
+    assert app.failures == [failure]
+    served.stop()
+    assert logged() == ["Exception in ASGI application\n"]
+
+
+def test_a_file_cannot_come_before_the_head(serve: Serve, path: Path, logged: Any) -> None:
+    async def answer(_: Scope, send: Send, file: io.FileIO) -> None:
+        await send({"type": ZERO_COPY_SEND, "file": file})
+
+    with serve(App(path, answer)).connect() as client:
+        client.sendall(request())
+        assert read_all(client).startswith(b"HTTP/1.1 500 ")
+    assert logged() == ["Exception in ASGI application\n"]
+
+
+@pytest.mark.parametrize("answer", [send_file, send_copies_for_ever])
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("pipelined", [b"", request(path="/text")], ids=["alone", "pipelined"])
+def test_an_answer_ends_when_its_client_goes(
+    serve: Serve, path: Path, *, answer: Answer, is_reset: bool, pipelined: bytes, logged: Any
+) -> None:
+    app = App(path, answer)
+    served = serve(app)
+    with served.connect() as client:
+        client.sendall(request() + pipelined)
+        read_head(client)
+        if is_reset:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert app.ended.wait(LONG)
+    served.stop()
+    assert app.failures == ["the client is gone"]
+    assert [file.closed for file in app.files] == [True]
+    assert logged() == []
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize("answer", [send_file, send_copies_for_ever])
+def test_a_client_that_takes_nothing_is_given_up(
+    serve: Serve, path: Path, answer: Answer, logged: Any
+) -> None:
+    app = App(path, answer)
+    served = serve(app, Patience(stall=SHORT))
+    with served.connect() as client:
+        client.sendall(request())
+        assert app.ended.wait(LONG)
+    served.stop()
+    assert app.failures == ["the client is gone"]
+    assert logged() == []
+
+
+def test_clients_that_take_nothing_hold_no_thread(serve: Serve, path: Path, content: bytes) -> None:
+    with ExitStack() as clients:
+        served = serve(App(path, send_file))
+        for _ in range(50):
+            client = clients.enter_context(served.connect())
+            client.sendall(request())
+            read_head(client)
+        last = clients.enter_context(served.connect())
+        last.sendall(request())
+        assert read_answer(last) == content
+
+
+def test_a_server_that_stops_sends_a_file_to_its_end(
+    serve: Serve, path: Path, content: bytes
+) -> None:
+    served = serve(App(path, send_file))
+    with served.connect() as client:
+        client.sendall(request())
+        read_head(client)
+        served.begin_to_stop()
+        assert read_all(client) == content
+
+
+def test_a_server_whose_time_is_over_stops_in_the_middle_of_a_file(
+    serve: Serve, path: Path, content: bytes
+) -> None:
+    app = App(path, send_file)
+    served = serve(app, timeout_graceful_shutdown=0)
+    with served.connect() as client:
+        client.sendall(request())
+        read_head(client)
+        served.stop()
+        received = read_all(client)
+    assert content.startswith(received)
+    assert len(received) < len(content)
+    assert app.failures == ["CancelledError"]
+    assert app.files[0].closed
+
+
+def test_what_is_not_http_does_not_get_into_an_answer(
+    serve: Serve, path: Path, content: bytes
+) -> None:
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(request())
+        read_head(client)
+        client.sendall(b"\0\r\n\r\n")
+        assert content.startswith(read_all(client))
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=repr)
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
+def test_a_head_must_come_in_time(serve: Serve, path: Path, sent: bytes, is_first: bool) -> None:
+    served = serve(App(path, send_file), Patience(head=SHORT), timeout_keep_alive=LONG)
+    with served.connect() as client:
+        if not is_first:
+            client.sendall(request(path="/text"))
+            read_answer(client)
+        client.sendall(sent or b"\r\n")
+        assert client.recv(1) == b""
+
+
+def test_a_head_does_not_come_in_time_by_coming_slowly(serve: Serve, path: Path) -> None:
+    with serve(App(path, send_file), Patience(head=SHORT)).connect() as client:
+        client.settimeout(SHORT / 10)
+        client.sendall(b"GET /")
+        with suppress(ConnectionError):
+            while True:
+                with suppress(TimeoutError):
+                    assert client.recv(1) == b""
+                    break
+                client.sendall(b"x")
+
+
+def test_a_request_may_take_longer_than_its_head(serve: Serve, path: Path) -> None:
+    served = serve(App(path, send_file), Patience(head=SHORT))
+    with served.connect() as other, served.connect() as client:
+        client.sendall(request("Content-Length: 2", path="/text", method="POST") + b"a")
+        # Once the idle connection is gone, the patience with heads is over.
+        assert other.recv(1) == b""
+        client.sendall(b"b")
+        assert read_answer(client) == b"ab"
+
+
+def test_a_head_that_is_too_long_is_refused(serve: Serve, path: Path) -> None:
+    with serve(App(path, send_file), Patience(head_size=1000)).connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 1000)
+        assert read_all(client).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_head_may_be_long(serve: Serve, path: Path) -> None:
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(request("X: " + "x" * 60_000, path="/text"))
+        assert read_answer(client) == b""
+
+
+CHUNKED = request("Transfer-Encoding: chunked", path="/text", method="POST")
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"GET /", b"x"),
+        (b"GET / HTTP/1.1\r\nX: ", b"x"),
+        (b"GET / HTTP/1.1\r\n", b"X: x\r\n"),
+        (b"", b"\r\n"),
+        (request(path="/text"), b"\r\n"),
+        (CHUNKED + b"1;", b"x"),
+        (CHUNKED + b"0\r\nX: ", b"x"),
+        (CHUNKED + b"0\r\n", b"X: x\r\n"),
+    ],
+    ids=["path", "header", "headers", "lines", "later lines", "chunk", "trailer", "trailers"],
+)
+def test_talk_that_is_no_request_ends_the_connection(
+    serve: Serve, path: Path, begin: bytes, more: bytes
+) -> None:
+    with serve(App(path, send_file)).connect() as client:
+        client.sendall(begin)
+        with pytest.raises(ConnectionError):
+            send_often(client, more * (65536 // len(more)))
+
+
+def send_often(client: socket.socket, data: bytes) -> None:
+    for _ in range(1000):
+        client.sendall(data)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 300_000])
+def test_a_body_is_as_long_as_it_likes(serve: Serve, path: Path, size: int) -> None:
+    chunks = [os.urandom(size) for _ in range(3_000_000 // size if size > 1 else 20_000)]
+    body = b"".join(chunks)
+    coded = b"".join(b"%x\r\n%b\r\n" % (size, chunk) for chunk in chunks) + b"0\r\n\r\n"
+    with serve(App(path, send_file), Patience(head_size=1000)).connect() as client:
+        client.sendall(CHUNKED + coded)
+        assert read_answer(client) == body
+        whole = request(f"Content-Length: {len(body)}", path="/text", method="POST")
+        client.sendall(whole + body)
+        assert read_answer(client) == body
