@@ -52,7 +52,7 @@ long_digests = st.builds(
     lambda number: Digest("sha512", f"{number:0128x}"), st.integers(0, 2**512 - 1)
 )
 sizes = st.integers(0, 2**40)
-annotations = st.dictionaries(text, text, max_size=3)
+some_annotations = st.dictionaries(text, text, max_size=3)
 types = st.sampled_from(
     [
         OCI_CONFIG,
@@ -98,7 +98,7 @@ def images() -> st.SearchStrategy[Manifest]:
         config=descriptors(types),
         layers=st.lists(descriptors(types), min_size=1, max_size=4).map(tuple),
         subject=st.none() | descriptors(st.sampled_from(sorted(MANIFEST_TYPES))),
-        annotations=annotations,
+        annotations=some_annotations,
     )
     return st.builds(with_artifact_type, bare, types)
 
@@ -113,7 +113,7 @@ def indexes() -> st.SearchStrategy[Manifest]:
         ),
         subject=st.none() | descriptors(st.just(OCI_INDEX)),
         artifact_type=st.none() | types,
-        annotations=annotations,
+        annotations=some_annotations,
     )
 
 

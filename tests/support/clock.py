@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from longshore.clock import Millis
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from longshore.clock import Millis
 
 
 class FakeClock:

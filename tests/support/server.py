@@ -30,7 +30,7 @@ from longshore.settings import Settings
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from types_boto3_ecr import ECRClient
@@ -126,7 +126,7 @@ class RunningServer:
         return self.ecr_in(REGION)
 
     @cached_property
-    def ecr_in(self) -> Any:
+    def ecr_in(self) -> Callable[[str], ECRClient]:
         """Return boto3's client for a region (made once)."""
         return cache(self._client)
 

@@ -166,7 +166,7 @@ def test_the_defaults_are_those_of_one_machine(monkeypatch: pytest.MonkeyPatch) 
 ADDRESSES = [
     ("127.0.0.1:5000", "127.0.0.1", 5000, "http://localhost:5000"),
     ("localhost:5001", "localhost", 5001, "http://localhost:5001"),
-    ("0.0.0.0:80", "0.0.0.0", 80, "http://localhost:80"),
+    ("[::]:80", "::", 80, "http://localhost:80"),
     ("[::]:5000", "::", 5000, "http://localhost:5000"),
     ("[::1]:5000", "::1", 5000, "http://localhost:5000"),
     ("[fe80::1]:5000", "fe80::1", 5000, "http://[fe80::1]:5000"),
@@ -319,7 +319,7 @@ def test_a_file_that_can_not_be_used_is_told_of_in_one_line(content: str, beginn
 
 
 def test_a_file_that_is_none() -> None:
-    with pytest.raises(InvalidSettings, match="There is no configuration file nowhere.toml"):
+    with pytest.raises(InvalidSettings, match=r"There is no configuration file nowhere\.toml"):
         load({}, Path("nowhere.toml"))
     with pytest.raises(InvalidSettings, match="There is no configuration file"):
         load({}, Path.cwd())

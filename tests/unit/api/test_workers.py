@@ -34,7 +34,7 @@ def test_the_event_loop_goes_on_while_functions_wait() -> None:
     """Two functions that need each other, and a coroutine that needs both."""
 
     async def both() -> list[int]:
-        return await asyncio.gather(workers.run(meet.wait), workers.run(meet.wait))
+        return list(await asyncio.gather(workers.run(meet.wait), workers.run(meet.wait)))
 
     meet = threading.Barrier(2)
     workers = Workers(2)
@@ -43,7 +43,7 @@ def test_the_event_loop_goes_on_while_functions_wait() -> None:
 
 
 def test_closing_waits_for_what_is_running() -> None:
-    done = []
+    done: list[str] = []
 
     async def begin() -> None:
         def work() -> None:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from longshore import server
 from longshore.cli.commands import app
 from longshore.clock import DAY
 from longshore.settings import Settings
+from tests.support.images import layer
 from tests.support.pushing import begin, create_repository, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from click.testing import Result
@@ -54,7 +56,9 @@ def test_help_names_every_command(flag: str) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("Usage: longshore [OPTIONS] COMMAND [ARGS]...")
     for name, command in app.commands.items():
-        assert re.search(rf"^  {name} +{command.get_short_help_str(30)[:20]}", result.stdout, re.M)
+        assert re.search(
+            rf"^  {name} +{command.get_short_help_str(30)[:20]}", result.stdout, re.MULTILINE
+        )
 
 
 @pytest.mark.parametrize("command", app.commands)
@@ -166,19 +170,16 @@ def test_env_with_a_broken_file_of_credentials_names_it(data: Path, content: str
 
 
 @pytest.fixture
-def littered(data: Path) -> Context:
+def littered(data: Path) -> Iterator[Context]:
     """A store with something that nobody needs, of two days ago."""
-    from tests.support.images import layer  # noqa: PLC0415
-
     context = server.open_context(Settings(data=data))
     created_at = context.clock() - 2 * DAY
-    from dataclasses import replace  # noqa: PLC0415
-
     then = replace(context, clock=lambda: created_at)
     create_repository(then)
     upload(then, layer("that no image refers to"))
     begin(then, b"an upload that was never completed")
-    return context
+    yield context
+    context.database.close()
 
 
 def lines(result: Result) -> list[list[str]]:
@@ -186,7 +187,8 @@ def lines(result: Result) -> list[list[str]]:
     return [line.split("\t") for line in result.stdout.splitlines()]
 
 
-def test_gc_tells_what_it_would_free_and_leaves_it(data: Path, littered: Context) -> None:
+@pytest.mark.usefixtures("littered")
+def test_gc_tells_what_it_would_free_and_leaves_it(data: Path) -> None:
     dry = [run("gc", "--data", data, "--dry-run") for _ in range(2)]
 
     assert lines(dry[0]) == lines(dry[1])
@@ -210,7 +212,8 @@ def test_gc_frees_what_it_told_of(data: Path, littered: Context) -> None:
     assert list(littered.blobs.locations()) == []
 
 
-def test_gc_heeds_the_times_it_is_given(data: Path, littered: Context) -> None:
+@pytest.mark.usefixtures("littered")
+def test_gc_heeds_the_times_it_is_given(data: Path) -> None:
     week = str(7 * 86400)
     result = run("gc", "--data", data, "--layer-grace", week, "--upload-lifetime", week)
 
@@ -296,7 +299,7 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(tmp_path: Path)
     first = Served("--data", data, "--region", "eu-west-1")
     welcome = first.read_welcome()
     # It isn't said to listen before it does.
-    match = re.search(r"listening on http://localhost:(\d+)$", welcome, re.M)
+    match = re.search(r"listening on http://localhost:(\d+)$", welcome, re.MULTILINE)
     assert match
     with socket.create_connection(("127.0.0.1", int(match[1])), timeout=10):
         pass
@@ -314,7 +317,7 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(tmp_path: Path)
         for path in (data, *data.rglob("*"))
     }
     assert modes["server.key"] == modes["credentials"] == oct(0o600)
-    assert {mode for mode in modes.values()} == {oct(0o600), oct(0o700)}
+    assert set(modes.values()) == {oct(0o600), oct(0o700)}
 
     second = Served("--data", data, "--region", "eu-west-1")
     again = second.read_welcome()

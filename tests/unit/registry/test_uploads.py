@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -387,14 +388,18 @@ def test_who_comes_while_somebody_writes_is_refused(context: Context) -> None:
     assert again(context, upload).size == 10
 
 
-def test_who_looked_before_the_last_part_is_refused(context: Context) -> None:
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_who_looked_before_the_last_part_is_refused(context: Context, *, is_stored: bool) -> None:
+    if is_stored:
+        complete(context, begin(context, b"bytes"), b"bytes")
     before = begin(context, b"bytes")
     append(context, before, b" more")
     for attempt in (
         partial(uploads.append_part, context, before, 5, 9, b"other"),
-        partial(uploads.complete, context, CALLER, before, Digest.of(b"other")),
+        # It was all of the bytes when this one looked.
+        partial(uploads.complete, context, CALLER, before, Digest.of(b"bytes")),
     ):
-        with pytest.raises((UploadConflict, InvalidLayer)):
+        with pytest.raises(UploadConflict):
             attempt()
     uploads.complete(context, CALLER, again(context, before), Digest.of(b"bytes more"))
     assert read_layer(context, Digest.of(b"bytes more")) == b"bytes more"
@@ -625,19 +630,37 @@ def test_a_blob_that_is_collected_at_the_last_moment_is_stored_again(
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_blob_that_is_about_to_be_held_is_not_collected(context: Context) -> None:
+    create_repository(context, "other")
+    complete(context, begin(context, b"bytes", "other"), b"bytes")
+    repositories.remove(context, REGISTRY, "other", force=True)
+    [location] = context.blobs.locations()
+    upload = begin(context, b"bytes")
+    with before_statement(context.database, "INSERT INTO layers", partial(collect, context)):
+        complete(context, upload, b"bytes")
+    assert list(context.blobs.locations()) == [location]
+    assert read_layer(context, Digest.of(b"bytes")) == b"bytes"
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 def test_a_blob_that_comes_and_goes_while_the_same_is_stored_does_no_harm(
     interrupted: Context, blobs: InterruptedBlobStore
 ) -> None:
     create_repository(interrupted, "other")
     upload, theirs = begin(interrupted, b"bytes"), begin(interrupted, b"bytes", "other")
 
-    def come() -> None:
-        complete(interrupted, theirs, b"bytes")
-        repositories.remove(interrupted, REGISTRY, "other", force=True)
+    with ExitStack() as stack:
 
-    blobs.before("commit", come)
-    # Their row kept this one's from being inserted. Now it goes.
-    with before_statement(interrupted.database, "SELECT uploads", partial(collect, interrupted)):
+        def come_and_go() -> None:
+            complete(interrupted, theirs, b"bytes")
+            repositories.remove(interrupted, REGISTRY, "other", force=True)
+            # Their row keeps this one's from being inserted. Then it goes.
+            going = before_statement(
+                interrupted.database, "SELECT blobs.id", partial(collect, interrupted)
+            )
+            stack.enter_context(going)
+
+        blobs.before("commit", come_and_go)
         uploads.complete(interrupted, CALLER, upload, Digest.of(b"bytes"))
     assert read_layer(interrupted, Digest.of(b"bytes")) == b"bytes"
     assert len(list(blobs.locations())) == 1

@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 import pytest
 from botocore.loaders import Loader
@@ -76,14 +77,16 @@ def strings_of(shape) -> st.SearchStrategy[str]:
     )
 
 
-def body_of(operation: str, request: dict) -> bytes:
+def body_of(operation: str, request: dict[str, Any]) -> bytes:
     body = SERIALIZER.serialize_to_request(request, THEIRS.operation_model(operation))["body"]
     return body if isinstance(body, bytes) else body.encode()
 
 
-def read_back(operation: str, body: bytes) -> dict:
+def read_back(operation: str, body: bytes) -> dict[str, Any]:
     response = {"status_code": 200, "headers": {}, "body": body}
-    output = PARSER.parse(response, THEIRS.operation_model(operation).output_shape)
+    shape = THEIRS.operation_model(operation).output_shape
+    assert shape is not None
+    output: dict[str, Any] = PARSER.parse(response, shape)
     del output["ResponseMetadata"]
     return output
 
@@ -315,7 +318,7 @@ def test_the_largest_part_of_a_layer_is_read_whole():
 # --- What we answer -------------------------------------------------------------------------------
 
 
-def serialize(operation: str, output: dict) -> str:
+def serialize(operation: str, output: dict[str, Any]) -> str:
     return OURS.operations[operation].serialize(output).decode()
 
 
