@@ -5,14 +5,16 @@ from __future__ import annotations
 import configparser
 import io
 import logging
+import resource
 import socket
 import ssl
+import uuid
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from uvicorn.supervisors import Multiprocess
 
@@ -32,7 +34,6 @@ from longshore.clock import SECOND
 from longshore.errors import RegistryError
 from longshore.metadata import schema
 from longshore.metadata.database import Database
-from longshore.metadata.statements import insert_if_absent
 from longshore.names import Registry
 from longshore.registry import access_keys
 from longshore.registry.access_keys import AccessKey
@@ -108,7 +109,7 @@ def prepare(settings: Settings) -> Start:
     # Not at the top: only a start needs it, and not every process that serves.
     from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
 
-    _check_rates(settings)
+    _rates(settings)
     _check_certificate(settings)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def prepare(settings: Settings) -> Start:
     except DBAPIError as error:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
     try:
-        _check_server_key(context)
+        _ensure_identity(context, settings)
         return _ensure_administrator(context, settings)
     finally:
         context.database.close()
@@ -178,7 +179,7 @@ def create_app(
         scheme=settings.scheme,
         default=Registry(settings.account, settings.region),
     )
-    throttle = Throttle(settings.limits.rates, context.clock)
+    throttle = Throttle(_rates(settings), context.clock)
     ecr = EcrFace(
         context=context,
         hosts=hosts,
@@ -240,7 +241,8 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
 
 def run(settings: Settings, taken: socket.socket) -> None:
     """Serve until a signal says stop."""
-    config = uvicorn_config(partial(create_app, settings), settings)
+    _raise_descriptor_limit()
+    config = uvicorn_config(partial(_app_of_process, settings), settings)
     if settings.workers > 1:
         Multiprocess(config, sockets=[taken]).run()
     else:
@@ -282,26 +284,88 @@ def _server_key_file(settings: Settings) -> Path:
     return settings.data / "server.key"
 
 
-def _check_server_key(context: Context) -> None:
-    table = schema.server_keys
+def check_identity(context: Context, settings: Settings) -> None:
+    """Make sure that the database, the data directory and the server's key belong together.
+
+    Raises:
+        CannotStart: they don't.
+    """
+    with context.database.read() as tx:
+        known = tx.execute(select(schema.identity)).one_or_none()
+    file = _identity_file(settings)
+    here = file.read_text(encoding="utf-8").strip() if file.exists() else None
+    if known is None or known.id != here:
+        raise CannotStart(
+            f"The database isn't the one that the data directory {settings.data} belongs to. "
+            "Start with the database of before, or with another data directory: to a stranger's "
+            "database, every blob here would be garbage."
+        )
+    if known.server_key_id != context.server_key.id:
+        raise CannotStart(
+            "The database was written with another server key than the one in the data "
+            "directory. Put the right server.key there, or start with another database."
+        )
+
+
+def _ensure_identity(context: Context, settings: Settings) -> None:
+    """Bind a new database and a new data directory together; check those that are bound."""
+    table, file = schema.identity, _identity_file(settings)
     with context.database.write() as tx:
-        known = list(tx.execute(select(table.c.id)).scalars())
-        if not known:
-            insert_if_absent(tx, table, id=context.server_key.id, created_at=context.clock())
-        elif context.server_key.id not in known:
-            raise CannotStart(
-                "The database was written with another server key than the one in the data "
-                "directory. Put the right server.key there, or start with another database."
+        is_new = tx.execute(select(table.c.id)).first() is None
+        if is_new and next(context.blobs.locations(), None) is None:
+            # A file of a start that was cut short names no database, and may name this one.
+            write_private_file(file, f"{uuid.uuid4()}\n")
+            tx.execute(
+                insert(table).values(
+                    id=file.read_text(encoding="utf-8").strip(),
+                    server_key_id=context.server_key.id,
+                    created_at=context.clock(),
+                )
             )
+    check_identity(context, settings)
 
 
-def _check_rates(settings: Settings) -> None:
-    unknown = sorted(settings.limits.rates.keys() - OPERATIONS.keys())
+def _identity_file(settings: Settings) -> Path:
+    return settings.data / "database.id"
+
+
+def _rates(settings: Settings) -> dict[str, float]:
+    """Return the rate limits by operation; variables lose the case of their names."""
+    operations = {name.lower(): name for name in OPERATIONS}
+    unknown = sorted(name for name in settings.limits.rates if name.lower() not in operations)
     if unknown:
         raise CannotStart(
             f"limits.rates: there is no operation '{unknown[0]}' to limit. "
             f"Those there are: {', '.join(OPERATIONS)}."
         )
+    return {operations[name.lower()]: rate for name, rate in settings.limits.rates.items()}
+
+
+def configure_logging(settings: Settings) -> None:
+    """Let this process log to standard error what the settings ask for."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # What uvicorn says of its start is said better by `serve`, and what it warns of is every probe
+    # for TLS that docker and its kin begin with.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    if not settings.access_log:
+        logging.getLogger("longshore.access").setLevel(logging.WARNING)
+
+
+def _app_of_process(
+    settings: Settings,
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    # A worker process begins with nothing: not even with a log.
+    configure_logging(settings)
+    return create_app(settings)
+
+
+def _raise_descriptor_limit() -> None:
+    # A download in progress holds three descriptors, and 1,024 of them are soon gone.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check_certificate(settings: Settings) -> None:

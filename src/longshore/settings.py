@@ -8,6 +8,7 @@ that `--config` or `LONGSHORE_CONFIG` names; the first of the three that gives i
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "LONGSHORE_"
+# What Kubernetes puts into the environment beside a Service called longshore.
+_FROM_KUBERNETES = re.compile(r"LONGSHORE_(?:SERVICE_(?:HOST|PORT)|PORT).*")
 CONFIG_VARIABLE = "LONGSHORE_CONFIG"
 
 MIB = 1024 * 1024
@@ -177,9 +180,9 @@ class Settings(BaseSettings):
         return int(self.listen.rpartition(":")[2])
 
     @property
-    def database(self) -> str:
-        """The URL of the metadata's database."""
-        return self.database_url or f"sqlite:///{self.data.absolute() / 'metadata.sqlite'}"
+    def database(self) -> str | Path:
+        """The metadata's database: its URL, or a file of SQLite."""
+        return self.database_url or self.data.absolute() / "metadata.sqlite"
 
     @property
     def scheme(self) -> str:
@@ -254,6 +257,8 @@ def _refuse_unknown_variables() -> None:
     known.add(CONFIG_VARIABLE)
     for variable in os.environ:
         name = variable.upper()
+        if _FROM_KUBERNETES.fullmatch(name):
+            continue
         if name.startswith(ENVIRONMENT_PREFIX) and name.partition("__")[0] not in known:
             raise InvalidSettings(
                 f"{variable} is no setting of Longshore. Those there are: "

@@ -147,8 +147,6 @@ class Listening(Station):
 
     def start(self) -> None:
         taken, settings = server.listen(self.settings)
-        # Whoever connects before uvicorn is there waits for it.
-        taken.listen()
         self.address = settings.listen
         self._http = urllib3.PoolManager(retries=False, timeout=_PATIENCE_SECONDS)
         self._server = uvicorn.Server(

@@ -155,7 +155,7 @@ def test_the_defaults_are_those_of_one_machine(monkeypatch: pytest.MonkeyPatch) 
     settings = load({}, None)
 
     assert settings.data == Path("/home/somebody/data/longshore")
-    assert settings.database == "sqlite:////home/somebody/data/longshore/metadata.sqlite"
+    assert settings.database == Path("/home/somebody/data/longshore/metadata.sqlite")
     assert (settings.host, settings.port) == ("127.0.0.1", 5000)
     assert (settings.scheme, settings.address) == ("http", "http://localhost:5000")
     monkeypatch.delenv("XDG_DATA_HOME")

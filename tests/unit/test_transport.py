@@ -24,6 +24,8 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longshore.api.http import FileBody, Request, Response
+from longshore.api.workers import Workers
 from longshore.transport import ZERO_COPY_SEND, Patience, http_protocol
 from tests.support.certificates import write_certificate
 
@@ -146,8 +148,13 @@ class Served:
         )
         self._thread.start()
 
-    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+    def connect(
+        self, *, receive_buffer: int | None = None, trusting: Path | None = None
+    ) -> socket.socket:
         client = socket.socket()
+        if trusting is not None:
+            context = ssl.create_default_context(cafile=str(trusting))
+            client = context.wrap_socket(client, server_hostname="localhost")
         client.settimeout(LONG)
         if receive_buffer is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -169,7 +176,7 @@ def serve() -> Iterator[Serve]:
     """Serve an application."""
     with ExitStack() as running:
 
-        def start(app: App, patience: Patience | None = None, **options: Any) -> Served:
+        def start(app: Any, patience: Patience | None = None, **options: Any) -> Served:
             http = http_protocol(patience or Patience())
             chosen = {"timeout_graceful_shutdown": LONG, "access_log": False} | options
             config = uvicorn.Config(
@@ -193,6 +200,11 @@ def path(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> Path:
     path = tmp_path_factory.mktemp("transport") / "file"
     path.write_bytes(content)
     return path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_certificate(tmp_path_factory.mktemp("transport"))
 
 
 @pytest.fixture
@@ -337,19 +349,47 @@ def test_a_file_is_copied_where_its_file_system_does_not_send(serve: Serve) -> N
 
 
 def test_an_encrypted_connection_does_not_offer_it(
-    serve: Serve, path: Path, tmp_path: Path, content: bytes
+    serve: Serve, path: Path, certificate: Path, content: bytes
 ) -> None:
     async def answer(_: Scope, send: Send, file: io.FileIO) -> None:
         await send_text(send, file.read())
 
-    certificate = write_certificate(tmp_path)
     app = App(path, answer)
-    served = serve(app, ssl_certfile=certificate, ssl_keyfile=certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    with trusting.wrap_socket(served.connect(), server_hostname="localhost") as client:
+    with serve(app, ssl_certfile=certificate).connect(trusting=certificate) as client:
         client.sendall(request())
         assert read_answer(client) == content
     assert app.extensions is None
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 0), (BIG, 0), (3, 65536), (4, 65537), (0, BIG)], ids=str
+)
+def test_the_registry_sends_files_over_any_connection(
+    serve: Serve,
+    path: Path,
+    content: bytes,
+    certificate: Path,
+    *,
+    offset: int,
+    length: int,
+    is_encrypted: bool,
+) -> None:
+    workers = Workers(1)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        file = io.FileIO(path)
+        response = Response(200, body=FileBody(file, offset, length))
+        await response.send(Request(scope, receive, LONG), send, workers)
+        assert file.closed
+
+    trusted = certificate if is_encrypted else None
+    with serve(app, ssl_certfile=trusted).connect(trusting=trusted) as client:
+        client.sendall(request(method="HEAD") + request() + request())
+        assert f"content-length: {length}".encode() in read_head(client)
+        assert read_answer(client) == content[offset : offset + length]
+        assert read_answer(client) == content[offset : offset + length]
+    workers.close()
 
 
 @pytest.mark.parametrize(

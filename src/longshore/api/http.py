@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import uuid
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from longshore.access.sigv4 import RequestHead
-from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeout
+from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeout, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Scope: TypeAlias = "Mapping[str, Any]"
 Receive: TypeAlias = "Callable[[], Awaitable[Mapping[str, Any]]]"
 Send: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[None]]"
+
+_log = logging.getLogger(__name__)
 
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
@@ -92,7 +95,7 @@ class Request:
         """The host, and the port where there is one, that the client asked for.
 
         Raises:
-            BadRequest: there is none, or it isn't one, or there are several (RFC 9112, section 3.2).
+            BadRequest: there is none, it isn't one, or there are several (RFC 9112, section 3.2).
         """
         hosts = [value.decode("latin-1") for key, value in self.headers if key == b"host"]
         if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
@@ -124,6 +127,7 @@ class Request:
             RequestTimeout: the client paused for too long.
         """
         more = True
+        received = 0
         while more:
             try:
                 async with asyncio.timeout(self._idle_timeout):
@@ -136,7 +140,11 @@ class Request:
                 raise ClientDisconnected
             more = message.get("more_body", False)
             if chunk := message.get("body", b""):
+                received += len(chunk)
                 yield chunk
+        if received < (self.content_length or 0):
+            # A server drops what follows a request to speak another protocol (Upgrade: h2c).
+            raise BadRequest(f"The body ends after {received} bytes, before its Content-Length.")
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body.
@@ -253,6 +261,12 @@ def _read(body: FileBody) -> bytes:
             raise EOFError(f"a file ends {missing} bytes early")
         content += piece
     return content
+
+
+def log_own_failure(error: RegistryError, request: Request) -> None:
+    """Let the operator know of a refusal that isn't the client's doing."""
+    if isinstance(error, Server):
+        _log.error("request %s: %s", request.id, error.message, exc_info=error)
 
 
 def decode_segment(segment: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -29,10 +30,27 @@ class Workers:
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> Result:
-        """Call `function` in a thread and return what it returns."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        """Call `function` in a thread and return what it returns.
+
+        Once begun, it is waited for, even by a task that is cancelled: what it works on must not
+        be closed under it.
+        """
+        called = self._pool.submit(function, *args, **kwargs)
+        answer = asyncio.wrap_future(called)
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            if not called.cancel():
+                await settled(answer)
+            raise
 
     def close(self) -> None:
         """Wait for what is running and stop."""
         self._pool.shutdown()
+
+
+async def settled(future: asyncio.Future[Result]) -> None:
+    """Wait until `future` is done, however often the waiting task is cancelled meanwhile."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import shutil
@@ -97,7 +96,7 @@ def serve(settings: Settings) -> None:
     # Not at the top: the other commands are quick because they don't load the server.
     from longshore import server  # noqa: PLC0415
 
-    _log_to_stderr(settings)
+    server.configure_logging(settings)
     # What the registry keeps is nobody else's to read, whatever directory it is put in.
     os.umask(0o077)
     try:
@@ -156,11 +155,12 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
         _fail(f"The registry in {settings.data} can't be opened: {error}")
     count = freed = 0
     try:
+        server.check_identity(context, settings)
         for garbage in Collector(context, dry_run=dry_run).run():
             count, freed = count + 1, freed + garbage.size
             click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
-    except RegistryError as error:
-        _fail(error.message)
+    except (RegistryError, server.CannotStart) as error:
+        _fail(str(error))
     except DBAPIError as error:
         _fail(f"The database can't be used: {error.orig}")
     finally:
@@ -202,18 +202,6 @@ def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the serv
         f"{settings.address.partition('//')[2]}"
     )
     sys.stdout.flush()
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # What uvicorn says of its start is said better by `serve`, and what it warns of is every probe
-    # for TLS that docker and its kin begin with.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    if not settings.access_log:
-        logging.getLogger("longshore.access").setLevel(logging.WARNING)
 
 
 def _fail(message: str) -> NoReturn:

@@ -18,6 +18,7 @@ from longshore.errors import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy.engine import Engine
 
@@ -34,11 +35,14 @@ class Database:
     """The metadata: transactions over one SQL database.
 
     Args:
-        url: an SQLAlchemy URL, `sqlite:///<file>` or `postgresql+psycopg://…`.
+        url: an SQLAlchemy URL, `sqlite:///<file>` or `postgresql+psycopg://…`, or the file of an
+            SQLite database.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = _checked(url)
+    def __init__(self, url: str | Path) -> None:
+        self.url = (
+            _checked(url) if isinstance(url, str) else URL.create("sqlite", database=str(url))
+        )
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url)
         # Waiting here is fair and cheap; waiting in SQLite is polling.

@@ -69,11 +69,13 @@ access_keys = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
-# One row: tells at start-up whether the server's key is the one that this database knows.
-server_keys = Table(
-    "server_keys",
+# One row: tells at start-up whether this database, the data directory and the server's key belong
+# together. A stranger's directory would be garbage to the collector.
+identity = Table(
+    "identity",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("server_key_id", String(64), nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 

@@ -30,6 +30,14 @@ _SECRET_LENGTH = 40
 _PURPOSE = "access key"
 
 
+# As IAM's model has it ("accessKeyIdType").
+_LONGEST_ID = 128
+
+
+class _NoSuchKey(Exception):
+    """There is no such key; raised, because only what is returned is kept in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """An access key with its secret."""
@@ -66,7 +74,12 @@ def store(tx: Connection, seal: Seal, key: AccessKey, now: Millis) -> None:
 
 def find(context: Context, key_id: str) -> AccessKey | None:
     """Return the active key with this id."""
-    return context.memory.answer(("access key", key_id), lambda: _find(context, key_id))
+    if len(key_id) > _LONGEST_ID:
+        return None
+    try:
+        return context.memory.answer(("access key", key_id), lambda: _find(context, key_id))
+    except _NoSuchKey:
+        return None
 
 
 def find_caller(context: Context, key_id: str) -> Caller | None:
@@ -84,7 +97,7 @@ def seal_of(context: Context) -> Seal:
     return context.server_key.seal_for(_PURPOSE)
 
 
-def _find(context: Context, key_id: str) -> AccessKey | None:
+def _find(context: Context, key_id: str) -> AccessKey:
     table = schema.access_keys
     with context.database.read() as tx:
         row = tx.execute(
@@ -93,7 +106,7 @@ def _find(context: Context, key_id: str) -> AccessKey | None:
             )
         ).one_or_none()
     if row is None:
-        return None
+        raise _NoSuchKey
     secret = context.server_key.seal_for(_PURPOSE).open(row.secret, bound_to=key_id.encode())
     return AccessKey(key_id, secret.decode(), _caller(row.principal_arn))
 

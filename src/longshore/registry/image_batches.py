@@ -99,6 +99,8 @@ def acceptable(
         or manifest.media_type in accepted_media_types
     ):
         return manifest
+    # Reading a large manifest again takes too long for the event loop.
+    context.memory.wait()
     # By the wider rules: it may have been pushed under the other dialect.
     parsed = parse(manifest.content, manifest.media_type, OCI_RULES)
     converted = convert(parsed, accepted_media_types)

@@ -26,12 +26,24 @@ from longshore.registry.slices import Position, Slice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Row
+    from sqlalchemy import Column, ColumnElement, Row
 
     from longshore.clock import Millis
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
+
+
+# Not the annotations, which may be megabytes and which no listing of images shows.
+_SHOWN: tuple[Column[Any], ...] = (
+    schema.images.c.id,
+    schema.images.c.digest,
+    schema.images.c.media_type,
+    schema.images.c.artifact_media_type,
+    schema.images.c.subject,
+    schema.images.c.size,
+    schema.images.c.pushed_at,
+)
 
 
 class TagStatus(StrEnum):
@@ -105,7 +117,7 @@ def list_images(
 ) -> Slice[Image]:
     """Return up to `limit` images with all that is known of them."""
     image = schema.images
-    query = select(image).order_by(image.c.id).limit(limit + 1)
+    query = select(*_SHOWN).order_by(image.c.id).limit(limit + 1)
     tagged = exists().where(schema.tags.c.image_id == image.c.id)
     if status is TagStatus.TAGGED:
         query = query.where(tagged)
@@ -135,7 +147,7 @@ def describe(
         found = repositories.find(tx, registry, repository)
         digests = dict.fromkeys(_digest(tx, found, image_id) for image_id in ids)
         rows = tx.execute(
-            select(schema.images)
+            select(*_SHOWN)
             .where(schema.images.c.repository_id == found.id)
             .where(schema.images.c.digest.in_([str(digest) for digest in digests]))
             .order_by(schema.images.c.id)

@@ -13,12 +13,16 @@ from longshore.registry import repositories
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Row
 
     from longshore.names import Registry
     from longshore.registry.context import Context
+
+
+# What clients read of one answer: they bound an index as they bound a manifest.
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ def list_of(
     """
     image = schema.images
     query = (
-        select(image).where(image.c.subject == str(subject)).order_by(image.c.id).limit(limit + 1)
+        select(image.c.id, image.c.manifest_size)
+        .where(image.c.subject == str(subject))
+        .order_by(image.c.id)
+        .limit(limit + 1)
     )
     if artifact_types:
         query = query.where(image.c.artifact_type.in_(list(artifact_types)))
@@ -66,8 +73,28 @@ def list_of(
         query = query.where(image.c.id > after[0])
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
-        rows = tx.execute(query.where(image.c.repository_id == found.id)).all()
-    return Slice.of(rows, limit, lambda row: (row.id,), _referrer)
+        sizes = tx.execute(query.where(image.c.repository_id == found.id)).all()
+        fitting = _fitting(sizes, limit)
+        rows = tx.execute(select(image).where(image.c.id.in_(fitting)).order_by(image.c.id)).all()
+    return Slice(
+        tuple(_referrer(row) for row in rows),
+        (fitting[-1],) if len(fitting) < len(sizes) else None,
+    )
+
+
+def _fitting(sizes: Sequence[Row[Any, Any]], limit: int) -> list[int]:
+    """Return as many ids as fit into a slice, and at least one, if there is one.
+
+    A descriptor repeats the annotations of its manifest, and is never larger than that.
+    """
+    fitting: list[int] = []
+    room = _MOST_BYTES
+    for row in sizes[:limit]:
+        room -= row.manifest_size
+        if fitting and room < 0:
+            break
+        fitting.append(row.id)
+    return fitting
 
 
 def _referrer(row: Row[Any]) -> Referrer:

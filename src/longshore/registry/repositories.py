@@ -124,7 +124,7 @@ def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -
         schema.repositories.c.region == registry.region,
         schema.repositories.c.name == name,
     )
-    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    row = tx.execute(query.with_for_update(key_share=True) if lock else query).one_or_none()
     if row is None:
         raise RepositoryNotFound(name, registry.account)
     return _repository(row)

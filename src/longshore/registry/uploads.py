@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from longshore.blobs.store import DigestMismatch, UploadBusy, UploadLost, is_upload_id
+from longshore.blobs.store import (
+    BlobMissing,
+    DigestMismatch,
+    Location,
+    UploadBusy,
+    UploadLost,
+    is_upload_id,
+)
 from longshore.errors import (
     EmptyUpload,
     InvalidLayer,
@@ -21,6 +29,7 @@ from longshore.errors import (
     LayerAlreadyExists,
     LayerPartTooSmall,
     LimitExceeded,
+    RepositoryNotFound,
     Server,
     UploadNotFound,
 )
@@ -33,9 +42,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from longshore.blobs.store import BlobWriter, Location
+    from longshore.blobs.store import BlobWriter
     from longshore.names import Digest, Registry
     from longshore.registry.context import Caller, Context
+
+
+# How often an upload is touched within its lifetime while its bytes come.
+_TOUCHES = 8
 
 
 class UploadConflict(InvalidLayerPart):
@@ -64,21 +77,26 @@ def start(context: Context, caller: Caller, registry: Registry, repository: str)
     now = context.clock()
     upload_id = context.new_upload_id()
     # A power cut may forget an upload that holds nothing yet: not worth a sync.
-    with context.database.write(durable=False) as tx:
-        found = repositories.find(tx, registry, repository, lock=True)
-        tx.execute(
-            insert(schema.uploads).values(
-                id=upload_id,
-                repository_id=found.id,
-                principal_arn=caller.arn,
-                started_at=now,
-                touched_at=now,
-                size=0,
-                parts=0,
-                last_part_size=0,
-                has_small_part=False,
+    try:
+        with context.database.write(durable=False) as tx:
+            # Not locked: an upload waits for nobody's push.
+            found = repositories.find(tx, registry, repository)
+            tx.execute(
+                insert(schema.uploads).values(
+                    id=upload_id,
+                    repository_id=found.id,
+                    principal_arn=caller.arn,
+                    started_at=now,
+                    touched_at=now,
+                    size=0,
+                    parts=0,
+                    last_part_size=0,
+                    has_small_part=False,
+                )
             )
-        )
+    except IntegrityError:
+        # Deleted since it was found.
+        raise RepositoryNotFound(repository, registry.account) from None
     return Upload(upload_id, registry, repository, 0, 0, 0, has_small_part=False)
 
 
@@ -123,6 +141,7 @@ class Part:
         self._held = ExitStack()
         self._writer: BlobWriter
         self._abandoned = False
+        self._touched_at = context.clock()
 
     @property
     def size(self) -> int:
@@ -150,6 +169,7 @@ class Part:
         if self._room < 0:
             raise LimitExceeded(f"A layer may have at most {self._context.limits.layer_size} bytes")
         self._writer.append(data)
+        self._touch()
 
     def abandon(self) -> None:
         """Don't acknowledge what was appended: it turned out not to be what was announced."""
@@ -159,6 +179,16 @@ class Part:
         with self._held:
             if self.size > self._upload.size and not self._abandoned:
                 self._acknowledge(self.size)
+
+    def _touch(self) -> None:
+        """Let the collector know that bytes still come, long before it would take the upload."""
+        now = self._context.clock()
+        if now - self._touched_at < self._context.retention.unfinished_uploads // _TOUCHES:
+            return
+        self._touched_at = now
+        table = schema.uploads
+        with self._context.database.write(durable=False) as tx:
+            tx.execute(update(table).where(table.c.id == self._upload.id).values(touched_at=now))
 
     def _check_offset(self) -> None:
         """Refuse if somebody else moved the upload on before it was ours."""
@@ -291,8 +321,9 @@ def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Diges
     """
     with context.database.read() as tx:
         repository = repositories.find(tx, upload.registry, upload.repository)
-        if _find_blob(tx, repository.encryption_context, digest) is None:
-            raise _BlobUnknown
+        blob = _find_blob(tx, repository.encryption_context, digest)
+    if blob is None or not _holds(context, blob.location):
+        raise _BlobUnknown
     _check_digest(context, upload, digest)
     with context.database.write() as tx:
         is_new, _ = _finish(context, tx, caller, upload, digest)
@@ -311,6 +342,8 @@ def _store(context: Context, caller: Caller, upload: Upload, digest: Digest) -> 
     """Turn the upload into a layer with its own bytes."""
     with context.database.read() as tx:
         repository = repositories.find(tx, upload.registry, upload.repository)
+        # The commit cuts off what somebody else may have added since.
+        _check_unchanged(tx, caller, upload)
     with _as_refusals(upload):
         own = context.blobs.commit(upload.id, upload.size, repository.encryption_context, digest)
     with context.database.write() as tx:
@@ -323,6 +356,12 @@ def _store(context: Context, caller: Caller, upload: Upload, digest: Digest) -> 
             location=own,
             stored_at=context.clock(),
         )
+        blob = _find_blob(tx, repository.encryption_context, digest)
+        if blob is not None and blob.location != own and not _holds(context, blob.location):
+            # Its bytes were lost with the disk they lay on: these take their place.
+            tx.execute(
+                update(schema.blobs).where(schema.blobs.c.id == blob.id).values(location=own)
+            )
         is_new, location = _finish(context, tx, caller, upload, digest)
     if location != own:
         # Somebody stored the same bytes in the meantime.
@@ -335,19 +374,23 @@ def _finish(
 ) -> tuple[bool, Location]:
     """Let the repository hold the blob, and end the upload."""
     repository = repositories.find(tx, upload.registry, upload.repository, lock=True)
-    row = _row(tx, caller, upload.registry, upload.repository, upload.id)
-    if row.size != upload.size:
-        _refuse_conflict(upload)
-    blob_id = _find_blob(tx, repository.encryption_context, digest)
-    location = None if blob_id is None else layers.lock_blob(tx, blob_id)
-    if blob_id is None or location is None:
+    _check_unchanged(tx, caller, upload)
+    blob = _find_blob(tx, repository.encryption_context, digest)
+    location = None if blob is None else layers.lock_blob(tx, blob.id)
+    if blob is None or location is None:
         raise _BlobUnknown
-    is_new = layers.attach(context, tx, repository, digest, blob_id)
+    is_new = layers.attach(context, tx, repository, digest, blob.id)
     ended = tx.execute(delete(schema.uploads).where(schema.uploads.c.id == upload.id)).rowcount
     if ended == 0:
         # Cancelled or expired since it was looked at: its bytes may be gone as well.
         raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
     return is_new, location
+
+
+def _check_unchanged(tx: Connection, caller: Caller, upload: Upload) -> None:
+    row = _row(tx, caller, upload.registry, upload.repository, upload.id)
+    if row.size != upload.size:
+        _refuse_conflict(upload)
 
 
 @contextmanager
@@ -373,13 +416,22 @@ def _refuse_conflict(upload: Upload) -> NoReturn:
     refuse_part(upload, "Another request is writing to this upload", kind=UploadConflict)
 
 
-def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> int | None:
+def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> Row[Any, Any] | None:
     table = schema.blobs
     return tx.execute(
-        select(table.c.id).where(
+        select(table.c.id, table.c.location).where(
             table.c.encryption_context == encryption_context, table.c.digest == str(digest)
         )
-    ).scalar_one_or_none()
+    ).one_or_none()
+
+
+def _holds(context: Context, location: str) -> bool:
+    """Tell whether the store still has the bytes that a row promises."""
+    try:
+        context.blobs.open(Location(location)).close()
+    except BlobMissing:
+        return False
+    return True
 
 
 def _row(

@@ -13,7 +13,7 @@ from longshore.errors import StorageFull
 from longshore.metadata import schema
 from longshore.metadata.database import Database, UnsupportedDatabase
 from longshore.metadata.migrate import migrate
-from longshore.metadata.schema import server_keys
+from longshore.metadata.schema import identity
 from tests.support.threads import at_once
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ postgresql_only = pytest.mark.parametrize("database_kind", ["postgresql"], indir
 
 def write(database: Database, name: str, created_at: int = 0) -> None:
     with database.write() as tx:
-        tx.execute(insert(server_keys).values(id=name, created_at=created_at))
+        tx.execute(insert(identity).values(id=name, server_key_id="key", created_at=created_at))
 
 
 def names(database: Database) -> set[str]:
     with database.read() as tx:
-        return set(tx.execute(select(server_keys.c.id)).scalars())
+        return set(tx.execute(select(identity.c.id)).scalars())
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_what_was_written_is_read(database: Database, twin: Database) -> None:
 def test_what_raises_is_undone(database: Database) -> None:
     def write_and_fail() -> None:
         with database.write() as tx:
-            tx.execute(insert(server_keys).values(id="a", created_at=0))
+            tx.execute(insert(identity).values(id="a", server_key_id="key", created_at=0))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -117,14 +117,14 @@ def test_nobody_sees_what_is_not_committed(
     database: Database, twin: Database, *, durable: bool
 ) -> None:
     with database.write(durable=durable) as tx:
-        tx.execute(insert(server_keys).values(id="a", created_at=0))
+        tx.execute(insert(identity).values(id="a", server_key_id="key", created_at=0))
         assert names(twin) == set()
     assert names(twin) == {"a"}
 
 
 @sqlite_only
 def test_a_reader_of_sqlite_sees_one_state_throughout(database: Database, twin: Database) -> None:
-    count = select(func.count()).select_from(server_keys)
+    count = select(func.count()).select_from(identity)
     write(database, "a")
     with database.read() as tx:
         assert tx.execute(count).scalar_one() == 1
@@ -143,18 +143,18 @@ def test_writers_of_sqlite_take_turns_in_and_between_processes(
     def count(database: Database) -> None:
         for _ in range(10):
             with database.write(durable=False) as tx:
-                seen = tx.execute(select(server_keys.c.created_at)).scalar_one()
-                tx.execute(update(server_keys).values(created_at=seen + 1))
+                seen = tx.execute(select(identity.c.created_at)).scalar_one()
+                tx.execute(update(identity).values(created_at=seen + 1))
 
     at_once([partial(count, each) for each in (database, twin, database, twin)])
     with database.read() as tx:
-        assert tx.execute(select(server_keys.c.created_at)).scalar_one() == 40
+        assert tx.execute(select(identity.c.created_at)).scalar_one() == 40
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     write(database, "a")
     with ThreadPoolExecutor(1) as pool, database.write() as tx:
-        tx.execute(delete(server_keys))
+        tx.execute(delete(identity))
         assert pool.submit(names, database).result() == {"a"}
 
 
@@ -232,7 +232,7 @@ def test_what_changes_nothing_begins_no_new_generation(database: Database) -> No
 
     def write_and_fail() -> None:
         with database.write() as tx:
-            tx.execute(insert(server_keys).values(id="b", created_at=0))
+            tx.execute(insert(identity).values(id="b", server_key_id="key", created_at=0))
             assert database.generation() == before
             raise ZeroDivisionError
 
@@ -264,7 +264,9 @@ def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(database: Database
     def fill() -> None:
         with database.write() as tx:
             for number in range(10_000):
-                tx.execute(insert(server_keys).values(id=f"key {number}", created_at=0))
+                tx.execute(
+                    insert(identity).values(id=f"key {number}", server_key_id="", created_at=0)
+                )
 
     with pytest.raises(StorageFull):
         fill()
@@ -277,7 +279,7 @@ def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(database: Database
 def test_a_full_disk_under_postgresql_is_told_and_nothing_is_kept(database: Database) -> None:
     def fill() -> None:
         with database.write() as tx:
-            tx.execute(insert(server_keys).values(id="a", created_at=0))
+            tx.execute(insert(identity).values(id="a", server_key_id="key", created_at=0))
             tx.execute(text("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$"))
 
     with pytest.raises(StorageFull):

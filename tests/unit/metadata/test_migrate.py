@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Inspector
 
 NEWER = "9999"
-KEY = {"id": "a", "created_at": 1}
+KEY = {"id": "a", "server_key_id": "key", "created_at": 1}
 
 
 @pytest.fixture
@@ -132,13 +132,13 @@ def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(database: D
 def test_to_migrate_again_changes_nothing(empty: Database) -> None:
     migrate(empty)
     with empty.write() as tx:
-        tx.execute(schema.server_keys.insert().values(KEY))
+        tx.execute(schema.identity.insert().values(KEY))
     before = tables(empty)
     for _ in range(2):
         migrate(empty)
     assert tables(empty) == before
     with empty.read() as tx:
-        assert [dict(row) for row in tx.execute(select(schema.server_keys)).mappings()] == [KEY]
+        assert [dict(row) for row in tx.execute(select(schema.identity)).mappings()] == [KEY]
 
 
 def test_a_database_of_a_later_version_is_refused_and_stays_as_it_is(database: Database) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from longshore.metadata.schema import account_settings, blobs, server_keys
+from longshore.metadata.schema import account_settings, blobs, identity
 from longshore.metadata.statements import insert_if_absent, upsert
 from tests.support.threads import at_once, until_done_or_waiting
 
@@ -19,7 +19,7 @@ KEY = {"account": "000000000000", "region": "eu-west-1", "name": "BLOB_MOUNTING"
 
 def insert_key(database: Database, name: str, created_at: int = 1) -> bool:
     with database.write() as tx:
-        return insert_if_absent(tx, server_keys, id=name, created_at=created_at)
+        return insert_if_absent(tx, identity, id=name, server_key_id="key", created_at=created_at)
 
 
 def insert_blob(database: Database, digest: str, location: str) -> bool:
@@ -40,7 +40,9 @@ def test_a_row_is_inserted_once_and_the_first_stays(database: Database) -> None:
     assert not insert_key(database, "a", 2)
     assert insert_key(database, "b", 3)
     with database.read() as tx:
-        rows = tx.execute(select(server_keys).order_by(server_keys.c.id)).all()
+        rows = tx.execute(
+            select(identity.c.id, identity.c.created_at).order_by(identity.c.id)
+        ).all()
     assert [tuple(row) for row in rows] == [("a", 1), ("b", 3)]
 
 
@@ -67,7 +69,7 @@ def test_it_waits_for_the_one_who_inserts_the_same_row(
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
         with database._engine.connect() as tx, tx.begin() as transaction:
-            insert_if_absent(tx, server_keys, id="a", created_at=1)
+            insert_if_absent(tx, identity, id="a", server_key_id="key", created_at=1)
             other = pool.submit(insert_key, database, "a", 2)
             until_done_or_waiting(database, other)
             assert not other.done()

@@ -86,6 +86,7 @@ def walk(page: Page[Item], limit: int) -> list[Item]:
         part = page(after=after, limit=limit)
         assert len(part.items) <= limit
         shown += part.items
+        assert part.next is None or part.next != after, "the listing stands still"
         after = part.next
         if after is None:
             return shown

@@ -138,10 +138,30 @@ def test_the_slices_of_the_referrers_are_the_referrers(
         listed = page(context, types=types, after=after, limit=limit)
         assert len(listed.items) <= limit
         shown += digests(listed)
+        assert listed.next is None or listed.next != after, "the listing stands still"
         after = listed.next
         if after is None:
             break
     assert shown == digests(page(context, types=types))
+
+
+def test_a_slice_is_no_larger_than_what_clients_read(context: Context) -> None:
+    # Four megabytes of descriptors, which repeat the annotations, are what clients bound.
+    large = [
+        artifact(f"large {number}", subject=SUBJECT, annotations={"text": "x" * 1_500_000})
+        for number in range(5)
+    ]
+    push_all(context, *large)
+    slices: list[list[Digest]] = []
+    after = None
+    while True:
+        listed = page(context, after=after)
+        slices.append(digests(listed))
+        after = listed.next
+        if after is None:
+            break
+    assert [len(each) for each in slices] == [2, 2, 1]
+    assert [digest for each in slices for digest in each] == [image.digest for image in large]
 
 
 def test_another_subjects_referrers_are_not_listed(context: Context) -> None:

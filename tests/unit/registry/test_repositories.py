@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import insert, select
 
 from longshore.errors import (
     ImageNotFound,
@@ -19,6 +20,7 @@ from longshore.errors import (
     TooManyTags,
     UploadNotFound,
 )
+from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import images, layers, repositories, resource_tags, uploads
 from longshore.registry.limits import Limits
@@ -52,6 +54,7 @@ NOT_FOUND = (
 )
 OTHER_ACCOUNT = Registry("999999999999", REGISTRY.region)
 OTHER_REGION = Registry(ACCOUNT, "us-east-1")
+NOBODYS = "0f14d0ab-9605-4a62-a9e4-5ed26688389b"
 # In the order of their code points, which is not that of any language.
 NAMES = ["0a", "a--b", "a-b", "a.b", "a/b", "a0", "a__b", "a_b", "aa", "ab", "ab/c", "b"]
 
@@ -222,6 +225,7 @@ def test_the_slices_of_a_registry_are_the_registry(context: Context) -> None:
             listed = repositories.list_all(context, REGISTRY, after, limit)
             assert len(listed.items) <= limit
             shown += [repository.name for repository in listed.items]
+            assert listed.next is None or listed.next != after, "the listing stands still"
             after = listed.next
             if after is None:
                 break
@@ -363,43 +367,64 @@ def test_scanning_on_push_is_switched_and_nothing_else(context: Context) -> None
 # Only PostgreSQL lets anybody come between: SQLite has one writer at a time.
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
-    "act",
+    ("statement", "act"),
     [
-        lambda context: uploads.start(context, CALLER, REGISTRY, REPOSITORY),
-        lambda context: put(context, oci_image("one")),
-        lambda context: layers.mount(context, REGISTRY, REPOSITORY, "other", layer("x").digest),
-        lambda context: repositories.tag(context, REGISTRY, REPOSITORY, {"a": "b"}),
+        (
+            "SELECT repositories",
+            lambda context: uploads.start(context, CALLER, REGISTRY, REPOSITORY),
+        ),
+        (
+            "INSERT INTO uploads",
+            lambda context: uploads.start(context, CALLER, REGISTRY, REPOSITORY),
+        ),
+        ("SELECT repositories", lambda context: put(context, oci_image("one"))),
+        (
+            "SELECT repositories",
+            lambda context: layers.mount(context, REGISTRY, REPOSITORY, "other", layer("x").digest),
+        ),
+        (
+            "SELECT repositories",
+            lambda context: repositories.tag(context, REGISTRY, REPOSITORY, {"a": "b"}),
+        ),
     ],
-    ids=["upload", "manifest", "mount", "tag"],
+    ids=["upload", "upload that was begun", "manifest", "mount", "tag"],
 )
 def test_a_repository_removed_at_the_last_moment_is_said_to_be_gone(
-    context: Context, repository: Repository, act: Callable[[Context], object]
+    context: Context, repository: Repository, statement: str, act: Callable[[Context], object]
 ) -> None:
     removal = partial(repositories.remove, context, REGISTRY, repository.name, force=True)
     with (
-        before_statement(context.database, "SELECT repositories", removal),
+        before_statement(context.database, statement, removal),
         pytest.raises(RepositoryNotFound),
     ):
         act(context)
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-def test_a_removal_waits_for_the_upload_that_is_just_being_begun(
+def test_a_removal_takes_the_upload_along_that_is_just_being_begun(
     context: Context, repository: Repository
 ) -> None:
-    with ThreadPoolExecutor(1) as pool:
-
-        def remove() -> None:
-            removal = pool.submit(
-                repositories.remove, context, REGISTRY, repository.name, force=False
+    removal = partial(repositories.remove, context, REGISTRY, repository.name, force=True)
+    with ThreadPoolExecutor(1) as pool, context.database.write() as tx:
+        tx.execute(
+            insert(schema.uploads).values(
+                id=NOBODYS,
+                repository_id=repository.id,
+                principal_arn=CALLER.arn,
+                started_at=0,
+                touched_at=0,
+                size=0,
+                parts=0,
+                last_part_size=0,
+                has_small_part=False,
             )
-            until_done_or_waiting(context.database, removal)
-
-        with before_statement(context.database, "INSERT INTO uploads", remove):
-            started = uploads.start(context, CALLER, REGISTRY, REPOSITORY)
-    create_repository(context)
-    with pytest.raises(UploadNotFound):
-        uploads.find(context, CALLER, REGISTRY, REPOSITORY, started.id)
+        )
+        removing = pool.submit(removal)
+        until_done_or_waiting(context.database, removing)
+        assert not removing.done()
+    assert removing.result() == repository
+    with context.database.read() as tx:
+        assert tx.execute(select(schema.uploads)).all() == []
 
 
 def test_resource_tags_of_a_repository_are_counted_apart(

@@ -368,6 +368,20 @@ def test_every_part_moves_the_end_of_an_upload_further_away(
     assert touched == 1000
 
 
+def test_an_upload_whose_bytes_come_slowly_is_not_left_alone(
+    context: Context, clock: FakeClock
+) -> None:
+    upload = start(context)
+    with Part(context, upload) as part:
+        for _ in range(20):
+            clock.advance(DAY // 4)
+            part.append(b"slowly, ")
+            collect(context)
+    content = b"slowly, " * 20
+    uploads.complete(context, CALLER, again(context, upload), Digest.of(content))
+    assert read_layer(context, Digest.of(content)) == content
+
+
 # --- Two at once ----------------------------------------------------------------------------------
 
 
@@ -664,6 +678,20 @@ def test_a_blob_that_comes_and_goes_while_the_same_is_stored_does_no_harm(
         uploads.complete(interrupted, CALLER, upload, Digest.of(b"bytes"))
     assert read_layer(interrupted, Digest.of(b"bytes")) == b"bytes"
     assert len(list(blobs.locations())) == 1
+
+
+@pytest.mark.parametrize("name", [REPOSITORY, "other"])
+def test_bytes_that_the_store_has_lost_are_replaced_by_those_that_come(
+    context: Context, name: str
+) -> None:
+    create_repository(context, "other")
+    digest = complete(context, begin(context, b"bytes"), b"bytes")
+    context.blobs.delete(layers.find(context, REGISTRY, REPOSITORY, digest).location)
+    uploads.complete(context, CALLER, begin(context, b"bytes", name), digest)
+    assert read_layer(context, digest) == b"bytes"
+    assert len(list(context.blobs.locations())) == 1
+    collect(context)
+    assert read_layer(context, digest, name) == b"bytes"
 
 
 # --- A full disk ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from longshore.access.sigv4 import read_signature
 from longshore.api.ecr.calls import Call
 from longshore.api.ecr.errors import CONTENT_TYPE, response_to
 from longshore.api.ecr.operations import OPERATIONS
-from longshore.api.http import Response
+from longshore.api.http import Response, log_own_failure
 from longshore.errors import (
     MalformedHttpRequest,
     NotBuiltYet,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 SERVICE = "ecr"
 
+# Of the other operations, whose longest lists are a hundred ids.
+_LARGEST_BODY = 256 * 1024
 # What the event loop may hash and look up in passing.
 _SMALL_BODY = 16 * 1024
 
@@ -68,14 +70,18 @@ class EcrFace:
         self._verifier = verifier
         self._throttle = throttle
         self._workers = workers
-        # The largest request is a part, which JSON carries as base64, with its few other members.
-        self._largest_body = context.limits.layer_part_largest * 4 // 3 + 64 * 1024
+        self._largest_bodies = {
+            # A part is carried as base64, and a manifest with its quotes escaped.
+            "UploadLayerPart": context.limits.layer_part_largest * 4 // 3 + _LARGEST_BODY,
+            "PutImage": context.limits.manifest_size * 2 + _LARGEST_BODY,
+        }
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
         try:
             response = await self._answer(request)
         except RegistryError as error:
+            log_own_failure(error, request)
             response = response_to(error)
         return response.with_headers(x_amzn_RequestId=request.id)
 
@@ -91,15 +97,30 @@ class EcrFace:
             raise MalformedHttpRequest(
                 "The body must be sent as it is, without a Content-Encoding."
             )
-        body = await request.body(self._largest_body)
-        call = await self._admit(request, head, signature, body)
         name = self._operation_name(request)
+        # Only who has a key may send what takes memory.
+        await self._check_key(request, signature)
+        body = await request.body(self._largest_bodies.get(name, _LARGEST_BODY))
+        call = await self._admit(request, head, signature, body)
         self._throttle.count(name, call.own_registry)
         operation = OPERATIONS.get(name)
-        if operation is not None and operation.only_reads:
+        if operation is not None and operation.only_reads and len(body) <= _SMALL_BODY:
             with suppress(NotInMemory):
                 return self._perform(replace(call, context=self._without_waiting), name, body)
         return await self._workers.run(self._perform, call, name, body)
+
+    async def _check_key(self, request: Request, signature: Signature) -> None:
+        """Refuse a request that no body could make good."""
+        region = self._hosts.region_of_endpoint(request.host)
+        self._verifier.check_scope(
+            signature, region=is_region if region is None else region, service=SERVICE
+        )
+        try:
+            key = access_keys.find(self._without_waiting, signature.access_key_id)
+        except NotInMemory:
+            key = await self._workers.run(access_keys.find, self._context, signature.access_key_id)
+        if key is None or signature.security_token is not None:
+            raise UnrecognizedClient
 
     async def _admit(
         self, request: Request, head: RequestHead, signature: Signature, body: bytes
@@ -125,8 +146,8 @@ class EcrFace:
         def run() -> bytes:
             return protocol.serialize(handler(call, protocol.parse(body)))
 
-        if operation.only_reads:
-            asked = (name, call.caller, call.region, call.base_url, body)
+        if operation.only_reads and len(body) <= _SMALL_BODY:
+            asked = (name, call.caller, call.region, call.base_url, hashlib.sha256(body).digest())
             content = call.context.memory.answer(asked, run, len)
         else:
             content = run()
@@ -140,12 +161,8 @@ class EcrFace:
         signature: Signature,
         body: bytes,
     ) -> Call:
-        region = self._hosts.region_of_endpoint(request.host)
-        self._verifier.check_scope(
-            signature, region=is_region if region is None else region, service=SERVICE
-        )
         key = access_keys.find(context, signature.access_key_id)
-        if key is None or signature.security_token is not None:
+        if key is None:
             raise UnrecognizedClient
         self._verifier.verify(signature, head, hashlib.sha256(body).hexdigest(), key.secret)
         return Call(

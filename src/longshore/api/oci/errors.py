@@ -150,6 +150,9 @@ def response_to(error: RegistryError, dialect: Compatibility) -> Response:
         entry |= {"message": f"{error.message}: {error.reason}"}
     document = json.dumps({"errors": [entry]}) + "\n"
     more = error.headers if isinstance(error, FaceError) else {}
+    if isinstance(error, Throttling):
+        # OCI distribution-spec, "Error Codes".
+        more = {"Retry-After": "1"}
     return Response(status, {"Content-Type": "application/json", **more}, document.encode())
 
 

@@ -8,6 +8,7 @@ import inspect
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from longshore.api.http import log_own_failure
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.routes import find_route
@@ -51,13 +52,14 @@ class OciFace:
         except UnrecognizedClient:
             response = not_authorized(request.base_url)
         except RegistryError as error:
+            log_own_failure(error, request)
             response = response_to(error, self._context.dialect.name)
-        return response.with_headers(Docker_Distribution_Api_Version="registry/2.0")
+        return _versioned(response)
 
     def answer_to_failure(self, request: Request) -> Response:
         """Tell the client that the server failed, and where its operator can read why."""
         error = Server(f"The server failed. Its log tells why, under the request id {request.id}.")
-        return response_to(error, self._context.dialect.name)
+        return _versioned(response_to(error, self._context.dialect.name))
 
     async def _answer(self, request: Request) -> Response:
         registry = self._hosts.registry_of(request.host)
@@ -65,6 +67,8 @@ class OciFace:
         route, name, argument = find_route(request.method, request.path)
         body = b""
         if route.reads_manifest:
+            # Only who may come in may send what takes memory.
+            await self._workers.run(registry_tokens.authenticate, self._context, password, registry)
             body = await request.body(self._context.limits.manifest_size)
 
         is_counted = False
@@ -86,6 +90,10 @@ class OciFace:
                 return handler(admit(self._without_waiting))
         # One hop: who it is and what they want in the same thread.
         return await self._workers.run(lambda: handler(admit(self._context)))
+
+
+def _versioned(response: Response) -> Response:
+    return response.with_headers(Docker_Distribution_Api_Version="registry/2.0")
 
 
 def _password(request: Request) -> str:

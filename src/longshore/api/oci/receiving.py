@@ -7,12 +7,16 @@ ones are read while it does: one hop per piece would cost more than the hashing.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from longshore.api.http import ClientDisconnected
+from longshore.api.workers import settled
 from longshore.registry import uploads
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from longshore.api.oci.calls import Call
     from longshore.registry.uploads import Part, Upload
 
@@ -36,8 +40,7 @@ async def receive(call: Call, upload: Upload, announced: int | None = None) -> i
     """
     if call.request.content_length == 0:
         return upload.size
-    part = await call.workers.run(uploads.Part(call.context, upload).__enter__)
-    try:
+    async with _opened(call, upload) as part:
         await _append_all(call, part)
         if announced is not None and part.size - upload.size != announced:
             part.abandon()
@@ -45,8 +48,22 @@ async def receive(call: Call, upload: Upload, announced: int | None = None) -> i
                 upload, f"It has {part.size - upload.size} bytes and announced {announced}"
             )
         return part.size
+
+
+@asynccontextmanager
+async def _opened(call: Call, upload: Upload) -> AsyncIterator[Part]:
+    """Hold the upload; it is let go when nothing writes to it any more, and not before."""
+    part = uploads.Part(call.context, upload)
+    opening = asyncio.ensure_future(call.workers.run(part.__enter__))
+    try:
+        await asyncio.shield(opening)
+        yield part
     finally:
-        await asyncio.shield(call.workers.run(part.__exit__))
+        await settled(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            closing = asyncio.ensure_future(call.workers.run(part.__exit__))
+            await settled(closing)
+            closing.result()
 
 
 async def _append_all(call: Call, part: Part) -> None:
@@ -59,18 +76,18 @@ async def _append_all(call: Call, part: Part) -> None:
             size += len(chunk)
             if size >= _PIECE:
                 if writing is not None:
-                    await writing
+                    await asyncio.shield(writing)
                 writing = asyncio.ensure_future(call.workers.run(_append, part, gathered))
                 gathered, size = [], 0
     except ClientDisconnected:
         # Kept: the client may resume from here.
         if writing is not None:
-            await writing
+            await asyncio.shield(writing)
         await call.workers.run(_append, part, gathered)
         raise
     finally:
         if writing is not None:
-            await asyncio.wait([writing])
+            await settled(writing)
     if writing is not None:
         writing.result()
     await call.workers.run(_append, part, gathered)

@@ -71,10 +71,11 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
-        "server_keys",
-        sa.Column("id", sa.String(64), nullable=False),
+        "identity",
+        sa.Column("id", sa.String(36), nullable=False),
+        sa.Column("server_key_id", sa.String(64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_server_keys")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
     )
     op.create_table(
         "images",

@@ -1,0 +1,54 @@
+"""No secret is ever logged: the watch over all other tests, and whether it is awake."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.api.secrets import LogScan
+from tests.support.images import oci_image
+
+if TYPE_CHECKING:
+    from tests.api.stage import Stage
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "the secret is s3cr3t, they say",
+        "Authorization: Basic QVdTOmV5SndZWGxzYjJGa0lqb2c=",
+        f"AWS4-HMAC-SHA256 Credential=..., Signature={'0' * 64}",
+        f"GET /layers/{'a' * 40}",
+    ],
+)
+def test_the_watch_sees_what_it_should(line: str) -> None:
+    scan = LogScan()
+    scan.emit(logging.makeLogRecord({"msg": "%s", "args": (line,)}))
+    scan.emit(logging.makeLogRecord({"msg": "nothing to see here"}))
+
+    assert len(scan.leaks(["s3cr3t"])) == 1
+
+
+def test_the_watch_looks_into_what_was_raised() -> None:
+    scan, error = LogScan(), ValueError("s3cr3t")
+    details = (ValueError, error, None)
+    scan.emit(logging.makeLogRecord({"msg": "failed", "exc_info": details}))
+
+    assert len(scan.leaks(["s3cr3t"])) == 1
+
+
+def test_each_request_is_logged_without_its_query_and_credentials(
+    stage: Stage, log_scan: LogScan
+) -> None:
+    stage.push(oci_image("logged"), "1")
+    before = len(log_scan.lines)
+
+    stage.send("GET", "tags/list?n=5&last=")
+    stage.server.ecr.describe_images(repositoryName=stage.name)
+
+    lines = [line for line in log_scan.lines[before:] if line.startswith("longshore.access")]
+    assert f"GET /v2/{stage.name}/tags/list 405" in lines[0]
+    assert "POST / 200" in lines[1]
+    assert len(lines) == 2
