@@ -56,11 +56,11 @@ def an_error(kind: type[RegistryError]) -> RegistryError:
     return error
 
 
-@pytest.mark.parametrize(
-    "kind",
-    sorted(set(family()), key=lambda kind: kind.__qualname__),
-    ids=lambda kind: kind.__name__,
-)
+# In an order that every test process shares.
+KINDS = sorted(set(family()), key=lambda kind: kind.__qualname__)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("dialect", ["ecr", "oci"])
 def test_every_error_has_an_answer_on_both_faces(
     kind: type[RegistryError], dialect: Compatibility
