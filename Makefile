@@ -41,7 +41,8 @@ slow: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compat' $(ARGS)
 
 compat: $(READY) ## Run the tests with real clients (see docs/testing.md)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m compat tests/compat $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m compat \
+	  $(if $(filter tests/%,$(ARGS)),,tests/compat) $(ARGS)
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check
@@ -60,7 +61,7 @@ docs: $(READY) ## Write the tables of the documentation from the code
 imports: $(READY) ## Check that each room imports only from the floors below it
 	$(BIN)/lint-imports
 
-check: lint types imports test ## Run all of the four above
+check: lint types imports test ## Run lint, types, imports and test
 
 clean: ## Remove the environment and every cache
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -40,6 +40,7 @@ from longshore.registry.access_keys import AccessKey
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
+from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
 from longshore.work.collector import Collector
 from longshore.work.schedule import Recurring
@@ -359,6 +360,7 @@ def _app_of_process(
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     # A worker process begins with nothing: not even with a log.
     configure_logging(settings)
+    end_with_supervisor()
     return create_app(settings)
 
 

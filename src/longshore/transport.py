@@ -4,9 +4,8 @@ Files go to the client without passing through Python: the ASGI extension
 `http.response.zerocopysend`, offered where the connection isn't encrypted. Applications that find
 it in `scope["extensions"]` may use it; they send copies elsewhere.
 
-No thread waits for a slow client. `sendfile` runs in a thread, as the disk may be slow, but on a
-socket that doesn't block: one that stays full for milliseconds ends the thread's turn, and the
-event loop waits for room.
+No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
+socket that doesn't block: a full one ends the thread's turn, and the event loop waits for room.
 
 Clients that keep connections open and do nothing with them lose them: see `Patience`.
 """
@@ -17,7 +16,6 @@ import asyncio
 import errno
 import math
 import os
-import select
 import socket
 import sys
 from dataclasses import dataclass
@@ -25,6 +23,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from longshore.api.workers import settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,6 @@ ZERO_COPY_SEND = "http.response.zerocopysend"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 # What a thread sends before others have their turn.
 _TURN = 8 * 1024 * 1024
-# A client on a fast network makes room sooner than threads change: it pays to look a few times.
-_GLANCES, _GLANCE_MILLISECONDS = 4, 2
 _PIECE = 256 * 1024
 # A file system that can't do it says one of these.
 _NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -262,8 +260,7 @@ class Connection(HttpToolsProtocol):
             return await asyncio.shield(sending)
         finally:
             # Even when cancelled: the descriptors are in use until then.
-            if not sending.done():
-                await asyncio.wait([sending])
+            await settled(sending)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
@@ -273,25 +270,16 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
 
 def _send_what_fits(client: int, file: int, offset: int, count: int) -> int:
     """Send up to `count` bytes of `file`; return how many the socket had room for."""
-    sent = glances = 0
+    sent = 0
     while sent < count:
         try:
             step = _send_some(client, file, offset + sent, count - sent)
         except BlockingIOError:
-            glances += 1
-            if glances > _GLANCES or not _has_room(client):
-                break
-        else:
-            if step == 0:
-                raise EOFError(f"a file ends {count - sent} bytes early")
-            sent += step
+            break
+        if step == 0:
+            raise EOFError(f"a file ends {count - sent} bytes early")
+        sent += step
     return sent
-
-
-def _has_room(client: int) -> bool:
-    poll = select.poll()
-    poll.register(client, select.POLLOUT)
-    return bool(poll.poll(_GLANCE_MILLISECONDS))
 
 
 def _send_some(client: int, file: int, offset: int, count: int) -> int:

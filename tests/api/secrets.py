@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class LogScan(logging.Handler):
         super().__init__(logging.DEBUG)
         self.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
         self.lines: list[str] = []
+        self._grown = threading.Condition()
 
     def attach(self) -> None:
         """Listen to everything that the server's side logs."""
@@ -35,7 +37,22 @@ class LogScan(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record with all its parts."""
-        self.lines.append(f"{self.format(record)} {record.__dict__}")
+        line = f"{self.format(record)} {record.__dict__}"
+        with self._grown:
+            self.lines.append(line)
+            self._grown.notify_all()
+
+    def await_line(self, *parts: str) -> str:
+        """Return the line that has these parts; a server may write it after its answer."""
+        found: list[str] = []
+
+        def is_there() -> bool:
+            found[:] = [line for line in self.lines if all(part in line for part in parts)]
+            return bool(found)
+
+        with self._grown:
+            assert self._grown.wait_for(is_there, timeout=60), f"nobody logged {parts}"
+        return found[0]
 
     def leaks(self, secrets: Iterable[str]) -> list[str]:
         """Return the lines that hold one of `secrets`, or what looks like a credential."""

@@ -139,5 +139,5 @@ def test_it_is_for_reading_alone(stage: Stage, path: str) -> None:
 def test_the_access_log_does_not_tell_it(stage: Stage, path: str, log_scan: LogScan) -> None:
     get(stage, path)
 
-    assert any("GET /layers/*** 200" in line for line in log_scan.lines)
+    assert log_scan.await_line("GET /layers/*** 200")
     assert not log_scan.leaks([path.removeprefix("/layers/")])

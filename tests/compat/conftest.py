@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.compat.images import Images
+from tests.compat.support.daemons import containerd_daemon, docker_daemon
 from tests.compat.support.programs import lack, short_directory
 from tests.compat.support.server import Longshore
 from tests.support.postgres import postgres_cluster
@@ -107,3 +108,17 @@ def home() -> Iterator[Path]:
     """A client's home."""
     with short_directory() as directory:
         yield directory
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[str]:
+    """The address of a docker daemon."""
+    with docker_daemon() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def containerd_address() -> Iterator[str]:
+    """The address of a containerd."""
+    with containerd_daemon() as address:
+        yield address

@@ -1,4 +1,4 @@
-"""The AWS CLI, in the session that the README begins with."""
+"""The AWS CLI, as a script uses it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,24 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.compat
 
-# docker's place is taken by skopeo, which needs no daemon; docker has its own tests.
 SESSION = """\
-eval "$(longshore env {options})"
-aws ecr create-repository --repository-name demo/app
+eval "$(longshore env)"
+aws ecr create-repository --repository-name aws/cli
 aws ecr get-login-password |
-  skopeo login --tls-verify=false --username AWS --password-stdin localhost:{port}
-skopeo copy --dest-tls-verify=false oci:{image} docker://localhost:{port}/demo/app:1
-aws ecr describe-images --repository-name demo/app >described.json
-aws ecr batch-delete-image --repository-name demo/app --image-ids imageTag=1
-aws ecr delete-repository --repository-name demo/app
+  skopeo login --tls-verify=false --username AWS --password-stdin {address}
+skopeo copy --dest-tls-verify=false oci:{image} docker://{address}/aws/cli:1
+aws ecr describe-images --repository-name aws/cli >described.json
+aws ecr batch-delete-image --repository-name aws/cli --image-ids imageTag=1
+aws ecr delete-repository --repository-name aws/cli
 """
 
 
-def test_the_session_of_the_readme_works_as_it_is_written(
+def test_a_script_creates_fills_describes_and_deletes_a_repository(
     server: Longshore, images: Images, home: Path
 ) -> None:
-    shell = containers_shell(home)
-    script = SESSION.format(
-        options=" ".join(server.options),
-        port=server.address.rpartition(":")[2],
-        image=images.layered,
-    )
-    shell.run("bash", "-euo", "pipefail", "-c", script)
+    shell = containers_shell(home).given(server.shell.variables)
+    session = SESSION.format(address=server.address, image=images.layered)
+    shell.run("bash", "-euo", "pipefail", "-c", session)
     [described] = json.loads((home / "described.json").read_text())["imageDetails"]
     assert described["imageDigest"] == images.layered.root()
     assert described["imageTags"] == ["1"]

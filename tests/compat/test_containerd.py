@@ -8,11 +8,8 @@ import pytest
 
 from tests.compat.support.clients import Client, assert_round_trip
 from tests.compat.support.containers import containers_shell
-from tests.compat.support.daemons import Daemon
-from tests.compat.support.programs import Shell, require_root, short_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.compat.images import Images
@@ -21,26 +18,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.compat
 
-SETTINGS = """\
-version = 2
-root = "{root}"
-state = "{state}"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-address = "{address}"
-"""
-
 
 class Containerd(Client):
     """ctr, which keeps no credentials, and all of what it pulls."""
 
-    def __init__(self, server: Longshore, shell: Shell, address: str) -> None:
-        super().__init__(server, shell)
-        self._address = address
+    def __init__(self, server: Longshore, home: Path, address: str) -> None:
+        shell = containers_shell(home)
+        super().__init__(server, shell.given({"CONTAINERD_ADDRESS": address}))
         self._credentials = ""
 
     def ctr(self, *arguments: str | Path) -> str:
-        return self.shell.run("ctr", "--address", self._address, *arguments)
+        return self.shell.run("ctr", *arguments)
 
     def login(self, user: str, password: str) -> None:
         self._credentials = f"{user}:{password}"
@@ -69,27 +57,9 @@ class Containerd(Client):
         return set(self.ctr("content", "list", "--quiet").split())
 
 
-@pytest.fixture(scope="module")
-def containerd_address() -> Iterator[str]:
-    """The socket of a containerd without Kubernetes' part."""
-    require_root("containerd")
-    with short_directory() as home:
-        paths = {name: str(home / name) for name in ("root", "state", "address")}
-        settings = home / "config.toml"
-        settings.write_text(SETTINGS.format_map(paths))
-        daemon = Daemon(
-            ["containerd", "--config", str(settings)],
-            Shell(home).environment,
-            paths["address"],
-            home / "log",
-        )
-        with daemon.running():
-            yield paths["address"]
-
-
 @pytest.fixture
 def containerd(server: Longshore, containerd_address: str, home: Path) -> Containerd:
-    return Containerd(server, containers_shell(home), containerd_address)
+    return Containerd(server, home, containerd_address)
 
 
 @pytest.mark.parametrize("image", ["layered", "index", "zstd", "debian"], indirect=True)

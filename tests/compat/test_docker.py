@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.compat.support.clients import Client, assert_round_trip
-from tests.compat.support.daemons import Daemon
-from tests.compat.support.programs import Shell, require_root, short_directory
+from tests.compat.support.programs import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.compat.images import Images
@@ -48,25 +46,6 @@ class Docker(Client):
             "docker", "image", "inspect", "--format", "{{.Id}} {{index .RepoDigests 0}}", name
         )
         return {word.rpartition("@")[2] for word in digests.split()}
-
-
-@pytest.fixture(scope="module")
-def docker_host() -> Iterator[str]:
-    """The address of a daemon that makes no networks and no firewall rules."""
-    require_root("dockerd")
-    with short_directory() as home:
-        daemon = Daemon(
-            [
-                "dockerd", "--iptables=false", "--bridge=none", "--storage-driver=overlay2",
-                f"--data-root={home}/data", f"--exec-root={home}/exec", f"--pidfile={home}/pid",
-                f"--host=unix://{home}/socket",
-            ],
-            Shell(home).environment,
-            str(home / "socket"),
-            home / "log",
-        )  # fmt: skip
-        with daemon.running():
-            yield f"unix://{home}/socket"
 
 
 @pytest.fixture

@@ -324,7 +324,11 @@ def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Diges
         blob = _find_blob(tx, repository.encryption_context, digest)
     if blob is None or not _holds(context, blob.location):
         raise _BlobUnknown
-    _check_digest(context, upload, digest)
+    try:
+        _check_digest(context, upload, digest)
+    except UploadNotFound:
+        # A process may have died with the bytes stored and no row for them yet: `_store` knows.
+        raise _BlobUnknown from None
     with context.database.write() as tx:
         is_new, _ = _finish(context, tx, caller, upload, digest)
     context.blobs.discard(upload.id)

@@ -11,6 +11,7 @@ import pytest
 from tests.api.ecr.refusals import UUID, check_refusal
 from tests.api.stage import Stage
 from tests.support.server import TARGET
+from tests.support.wire import head, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,21 +190,41 @@ def test_an_identity_encoding_is_none(server: RunningServer) -> None:
     assert answer.status == 200
 
 
-# A part of 20 MiB in base64, and a little for the other members.
-LARGEST = 20 * MIB * 4 // 3 + 64 * 1024
+# Most requests are small; a part comes in base64, and a manifest with its quotes escaped.
+LARGEST = {
+    "DescribeRegistry": 256 * 1024,
+    "PutImage": 2 * 4 * MIB + 256 * 1024,
+    "UploadLayerPart": 20 * MIB * 4 // 3 + 256 * 1024,
+}
 
 
-def test_a_body_larger_than_any_request_is_refused(server: RunningServer) -> None:
-    body = b" " * (LARGEST + 1)
+@pytest.mark.parametrize(("operation", "largest"), LARGEST.items())
+def test_a_body_larger_than_any_request_is_refused(
+    server: RunningServer, operation: str, largest: int
+) -> None:
+    body = b" " * (largest + 1)
     for given in (body, [body]):
-        headers = server.signed({"X-Amz-Target": f"{TARGET}.DescribeRegistry"}, body)
-        answer = server.send("POST", "/", headers, given)
+        headers = server.signed({"X-Amz-Target": f"{TARGET}.{operation}"}, body)
         check_refusal(
-            answer,
+            server.send("POST", "/", headers, given),
             "RequestEntityTooLargeException",
-            f"The body of this request may have at most {LARGEST} bytes",
+            f"The body of this request may have at most {largest} bytes",
             status=413,
         )
+
+
+def test_a_stranger_s_body_is_not_waited_for(server: RunningServer) -> None:
+    target = {"X-Amz-Target": f"{TARGET}.UploadLayerPart"}
+    stranger = server.signed(target, b"", key=("AKIAAAAAAAAAAAAAAAAA", "secret"))
+    for headers, code in (
+        (stranger, "UnrecognizedClientException"),
+        ([("Host", server.address)], "MissingAuthenticationTokenException"),
+        (server.signed({"X-Amz-Target": "none"}, b""), "UnknownOperationException"),
+    ):
+        with wire(server) as connection:
+            framing = [("Content-Length", str(20 * MIB)), ("Expect", "100-continue")]
+            connection.send(head("POST", "/", [*headers, *framing]))
+            assert connection.read_answer().json()["__type"] == code
 
 
 def test_a_part_larger_than_parts_may_be_is_told_of_in_ecrs_words(stage: Stage) -> None:

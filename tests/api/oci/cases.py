@@ -81,6 +81,16 @@ def constraint(member: str, reason: str) -> str:
     return f"Invalid parameter at '{member}' failed to satisfy constraint: '{reason}'"
 
 
+# How a tag is refused that can't be one.
+INVALID_TAG = refused_parameter(
+    constraint(
+        "imageTag",
+        # Doubled, because these texts are templates.
+        "Member must satisfy regular expression pattern: [a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}",
+    )
+)
+
+
 def play(case: Case, stage: Stage, names: Names) -> None:
     """Make the request of a case, and hold the answer and what is left against it."""
     names = {"name": stage.name, "url": stage.url, **names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.oci.cases import Case, Reply, play
-from tests.api.oci.conftest import LOOSE_BLOB, Scene
+from tests.api.oci.scene import LOOSE_BLOB, Scene
 from tests.api.stage import Stage
 from tests.support.images import oci_image
 

@@ -15,7 +15,7 @@ from tests.support.images import oci_image
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.api.oci.conftest import Scene
+    from tests.api.oci.scene import Scene
     from tests.api.stage import Stage
     from tests.support.server import Answer, RunningServer
 

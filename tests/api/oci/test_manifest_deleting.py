@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.oci.cases import Case, Reply, play, refused_parameter
-from tests.api.oci.test_manifest_writing import INVALID_TAG
+from tests.api.oci.cases import INVALID_TAG, Case, Reply, play, refused_parameter
 from tests.support.images import oci_image, oci_index
 
 if TYPE_CHECKING:

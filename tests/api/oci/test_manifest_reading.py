@@ -12,7 +12,7 @@ from longshore.registry.media_types import (
     OCI_MANIFEST,
 )
 from tests.api.oci.cases import Case, Reply, play
-from tests.api.oci.conftest import DOCKER_IMAGE, IMAGE, INDEX, SBOM_OF_IMAGE, Scene
+from tests.api.oci.scene import DOCKER_IMAGE, IMAGE, INDEX, SBOM_OF_IMAGE, Scene
 
 NOT_FOUND = Reply(404, "MANIFEST_UNKNOWN", "Requested image not found")
 NOT_A_DIGEST = Reply(

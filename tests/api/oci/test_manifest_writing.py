@@ -16,7 +16,14 @@ from longshore.registry.media_types import (
     OCI_LAYER_ZSTD,
     OCI_MANIFEST,
 )
-from tests.api.oci.cases import Case, Reply, constraint, play, refused_parameter
+from tests.api.oci.cases import (
+    INVALID_TAG,
+    Case,
+    Reply,
+    constraint,
+    play,
+    refused_parameter,
+)
 from tests.support.images import (
     Blob,
     artifact,
@@ -275,13 +282,6 @@ def refusal(
     return Case(description, f"PUT {path}", reply, headers, body)
 
 
-INVALID_TAG = refused_parameter(
-    constraint(
-        "imageTag",
-        # Doubled, because these texts are templates.
-        "Member must satisfy regular expression pattern: [a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}",
-    )
-)
 MANY_TAGS = "&".join(f"tag=v{number}" for number in range(11))
 
 REFUSED = [

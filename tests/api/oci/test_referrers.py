@@ -13,7 +13,7 @@ from longshore.metadata import schema
 from longshore.names import Digest
 from longshore.registry.media_types import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from tests.api.oci.cases import Case, Reply, play
-from tests.api.oci.conftest import IMAGE, SBOM_OF_IMAGE, SIGNATURE_OF_IMAGE, Scene
+from tests.api.oci.scene import IMAGE, SBOM_OF_IMAGE, SIGNATURE_OF_IMAGE, Scene
 from tests.support.images import SBOM, SIGNATURE, artifact, oci_image, oci_index
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.compat.support.programs import find
+from tests.compat.support.programs import Shell, find, require_root, short_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.02
+_CONTAINERD = """\
+version = 2
+root = "{home}/root"
+state = "{home}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "{home}/socket"
+"""
 
 
 class Daemon:
@@ -80,6 +88,42 @@ class Daemon:
             yield
         finally:
             self.stop()
+
+
+@contextmanager
+def docker_daemon() -> Iterator[str]:
+    """Run a docker daemon without networks or firewall rules, and yield what DOCKER_HOST is."""
+    require_root("dockerd")
+    with short_directory() as home:
+        daemon = Daemon(
+            [
+                "dockerd", "--iptables=false", "--bridge=none", "--storage-driver=overlay2",
+                f"--data-root={home}/data", f"--exec-root={home}/exec", f"--pidfile={home}/pid",
+                f"--host=unix://{home}/socket",
+            ],
+            Shell(home).environment,
+            str(home / "socket"),
+            home / "log",
+        )  # fmt: skip
+        with daemon.running():
+            yield f"unix://{home}/socket"
+
+
+@contextmanager
+def containerd_daemon() -> Iterator[str]:
+    """Run a containerd without Kubernetes' part, and yield what CONTAINERD_ADDRESS is."""
+    require_root("containerd")
+    with short_directory() as home:
+        settings = home / "config.toml"
+        settings.write_text(_CONTAINERD.format(home=home))
+        daemon = Daemon(
+            ["containerd", "--config", str(settings)],
+            Shell(home).environment,
+            str(home / "socket"),
+            home / "log",
+        )
+        with daemon.running():
+            yield str(home / "socket")
 
 
 def _listens(address: str) -> bool:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NoReturn
@@ -88,6 +88,10 @@ class Shell:
             "XDG_RUNTIME_DIR": str(self.home),
             **self.variables,
         }
+
+    def given(self, variables: Mapping[str, str]) -> Shell:
+        """Return the same shell with more variables."""
+        return replace(self, variables={**self.variables, **variables})
 
     def run(self, program: str, *arguments: str | Path, stdin: str | None = None) -> str:
         """Run `program` to its end and return what it printed.

@@ -40,21 +40,23 @@ class Longshore:
 
     def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
         self.address = f"127.0.0.1:{_free_port()}"
-        self.shell = Shell(home, settings)
+        self.shell = Shell(
+            home,
+            {
+                "LONGSHORE_LISTEN": self.address,
+                "LONGSHORE_DATA": str(home / "data"),
+                **settings,
+            },
+        )
         self._log = home / "server.log"
         self._daemon = Daemon(
-            ["longshore", "serve", *self.options],
+            ["longshore", "serve"],
             self.shell.environment,
             self.address,
             self._log,
         )
         self._numbers = itertools.count(1)
         self._http = urllib3.PoolManager()
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The options by which every command finds this server."""
-        return ("--listen", self.address, "--data", str(self.shell.home / "data"))
 
     def start(self) -> None:
         """Start the server and return when it listens."""
@@ -77,7 +79,7 @@ class Longshore:
     @cached_property
     def credentials(self) -> Mapping[str, str]:
         """What `longshore env` tells a shell to export."""
-        printed = self.shell.run("longshore", "env", *self.options)
+        printed = self.shell.run("longshore", "env")
         words = (shlex.split(line) for line in printed.splitlines())
         return dict(word[1].split("=", 1) for word in words if word[:1] == ["export"])
 

@@ -251,18 +251,18 @@ def test_postgresql_has_no_generations(database: Database) -> None:
 
 
 @sqlite_only
-def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(database: Database) -> None:
-    with database.read() as tx:
+def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(twin: Database) -> None:
+    with twin.read() as tx:
         pages = tx.execute(text("PRAGMA page_count")).scalar_one() + 8
 
     def limit(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
-    event.listen(database._engine, "connect", limit)
-    database.close()
+    event.listen(twin._engine, "connect", limit)
+    twin.close()
 
     def fill() -> None:
-        with database.write() as tx:
+        with twin.write() as tx:
             for number in range(10_000):
                 tx.execute(
                     insert(identity).values(id=f"key {number}", server_key_id="", created_at=0)
@@ -270,9 +270,9 @@ def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(database: Database
 
     with pytest.raises(StorageFull):
         fill()
-    assert names(database) == set()
-    write(database, "a little more")
-    assert names(database) == {"a little more"}
+    assert names(twin) == set()
+    write(twin, "a little more")
+    assert names(twin) == {"a little more"}
 
 
 @postgresql_only
@@ -310,14 +310,15 @@ def test_any_other_failure_is_not_taken_for_a_full_disk(
 # --- Closing --------------------------------------------------------------------------------------
 
 
-@sqlite_only
 def test_the_last_who_closes_a_database_of_sqlite_leaves_one_file(
-    database: Database, twin: Database, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    write(database, "a")
-    for each in (twin, database):
-        names(each)
+    both = [Database(tmp_path / "metadata.sqlite") for _ in range(2)]
+    migrate(both[0])
+    for each in both:
+        write(each, f"key of {id(each)}")
         each.generation()
+    for each in both:
         each.close()
     assert [path.name for path in tmp_path.iterdir()] == ["metadata.sqlite"]
 
