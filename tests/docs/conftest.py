@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.compat.test_docker import docker_host
+from tests.compat.conftest import docker_host
 
 __all__ = ["docker_host"]
