@@ -42,7 +42,7 @@ slow: $(READY) ## Run the tests that take minutes
 
 compat: $(READY) ## Run the tests with real clients (see docs/testing.md)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m compat \
-	  $(if $(filter tests/%,$(ARGS)),,tests/compat) $(ARGS)
+	  $(if $(filter tests/%,$(ARGS)),,tests/compat tests) $(ARGS)
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ eval "$(longshore env)"
 aws ecr create-repository --repository-name aws/cli
 aws ecr get-login-password |
   skopeo login --tls-verify=false --username AWS --password-stdin {address}
-skopeo copy --dest-tls-verify=false oci:{image} docker://{address}/aws/cli:1
+skopeo copy --preserve-digests --dest-tls-verify=false oci:{image} docker://{address}/aws/cli:1
 aws ecr describe-images --repository-name aws/cli >described.json
 aws ecr batch-delete-image --repository-name aws/cli --image-ids imageTag=1
 aws ecr delete-repository --repository-name aws/cli

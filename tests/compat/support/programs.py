@@ -60,7 +60,19 @@ def short_directory() -> Iterator[Path]:
     try:
         yield directory
     finally:
+        for mounted in _mounts_under(directory):
+            subprocess.run([find("umount"), mounted], check=True)
         shutil.rmtree(directory)
+
+
+def _mounts_under(directory: Path) -> list[str]:
+    """Return what a daemon left mounted in `directory`, the innermost first (proc(5))."""
+    table = Path("/proc/self/mountinfo")
+    lines = table.read_text().splitlines() if table.exists() else []
+    points = (line.split()[4] for line in lines)
+    return sorted(
+        (point for point in points if Path(point).is_relative_to(directory)), reverse=True
+    )
 
 
 class ProgramFailed(AssertionError):

@@ -59,8 +59,10 @@ class Longshore:
         self._http = urllib3.PoolManager()
 
     def start(self) -> None:
-        """Start the server and return when it listens."""
+        """Start the server and return when it answers."""
         self._daemon.start()
+        # It listens before it has prepared its store; what is asked meanwhile waits.
+        self._http.request("GET", f"http://{self.address}/v2/", retries=False)
 
     def stop(self) -> None:
         """Ask the server to end, and wait until it has."""

@@ -209,53 +209,48 @@ def test_images_are_described_by_any_of_their_names_each_once(three: Context) ->
     assert described == list(listed(three).items)
 
 
-@pytest.mark.parametrize(
-    ("image_id", "digest", "tag"),
-    [
-        (ImageId(tag="nobody"), "null", "nobody"),
-        (ImageId(NOBODY), NOBODY, "null"),
-        (ImageId(NOBODY, "a"), NOBODY, "a"),
-        (tagged(TWO, "a"), str(TWO.digest), "a"),
-        (ImageId(), "null", "null"),
-        (ImageId("sha256:abc"), "sha256:abc", "null"),
-        (ImageId(str(ONE.digest).upper()), str(ONE.digest).upper(), "null"),
-        (ImageId("md5:0123", "a"), "md5:0123", "a"),
-        (ImageId(tag="A"), "null", "A"),
-        (ImageId(tag="x" * 300), "null", "x" * 300),
-    ],
-)
-def test_one_unknown_id_fails_the_whole_description(
-    three: Context, image_id: ImageId, digest: str, tag: str
-) -> None:
-    with pytest.raises(ImageNotFound) as refusal:
-        describe(three, ImageId(tag="a"), image_id)
-    assert refusal.value.message == (
-        f"The image with imageId {{imageDigest:'{digest}', imageTag:'{tag}'}} does not exist "
-        "within the repository with name 'demo/app' in the registry with id '000000000000'"
-    )
+UNKNOWN = [
+    (ImageId(tag="nobody"), "null", "nobody"),
+    (ImageId(NOBODY), NOBODY, "null"),
+    (ImageId(NOBODY, "a"), NOBODY, "a"),
+    (tagged(TWO, "a"), str(TWO.digest), "a"),
+    (ImageId(), "null", "null"),
+    (ImageId("sha256:abc"), "sha256:abc", "null"),
+    (ImageId(str(ONE.digest).upper()), str(ONE.digest).upper(), "null"),
+    (ImageId("md5:0123", "a"), "md5:0123", "a"),
+    (ImageId(tag="A"), "null", "A"),
+    (ImageId(tag="x" * 300), "null", "x" * 300),
+]
+IMPOSSIBLE = [
+    *(
+        (image_id, "imageDigest", "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")
+        for image_id in (ImageId("no digest"), ImageId("", "a"), ImageId(f"{NOBODY}\n"))
+    ),
+    *(
+        (ImageId(tag=tag), "imageTag", "[a-zA-Z0-9_][a-zA-Z0-9._-]*")
+        for tag in ("", "%", "a\0", "\ud800", "a/b", "x" * 301)
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("image_id", "member", "pattern"),
-    [
-        (ImageId("no digest"), "imageDigest", "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"),
-        (ImageId("", "a"), "imageDigest", "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"),
-        (ImageId(f"{NOBODY}\n"), "imageDigest", "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"),
-        *(
-            (ImageId(tag=tag), "imageTag", "[a-zA-Z0-9_][a-zA-Z0-9._-]*")
-            for tag in ("", "%", "a\0", "\ud800", "a/b", "x" * 301)
-        ),
-    ],
-)
-def test_what_can_be_no_images_id_is_refused(
-    three: Context, image_id: ImageId, member: str, pattern: str
-) -> None:
-    with pytest.raises(InvalidParameter) as refusal:
-        describe(three, ImageId(tag="a"), image_id)
-    assert refusal.value.message == (
-        f"Invalid parameter at '{member}' failed to satisfy constraint: "
-        f"'must satisfy regular expression '{pattern}''"
-    )
+def test_one_unknown_id_fails_the_whole_description(three: Context) -> None:
+    for image_id, digest, tag in UNKNOWN:
+        with pytest.raises(ImageNotFound) as refusal:
+            describe(three, ImageId(tag="a"), image_id)
+        assert refusal.value.message == (
+            f"The image with imageId {{imageDigest:'{digest}', imageTag:'{tag}'}} does not exist "
+            "within the repository with name 'demo/app' in the registry with id '000000000000'"
+        )
+
+
+def test_what_can_be_no_images_id_is_refused(three: Context) -> None:
+    for image_id, member, pattern in IMPOSSIBLE:
+        with pytest.raises(InvalidParameter) as refusal:
+            describe(three, ImageId(tag="a"), image_id)
+        assert refusal.value.message == (
+            f"Invalid parameter at '{member}' failed to satisfy constraint: "
+            f"'must satisfy regular expression '{pattern}''"
+        )
 
 
 def test_a_repository_that_is_not_there_has_no_images_to_describe(context: Context) -> None:
@@ -285,9 +280,8 @@ def test_tags_are_listed_by_their_code_points(context: Context) -> None:
     assert list(listed(context).items[0].tags) == TAGS
 
 
-@pytest.mark.parametrize(
-    ("after", "expected"),
-    [
+def test_tags_go_on_behind_any_name(three: Context) -> None:
+    for after, expected in [
         (None, ["a", "b", "c"]),
         ("", ["a", "b", "c"]),
         ("a", ["b", "c"]),
@@ -295,11 +289,9 @@ def test_tags_are_listed_by_their_code_points(context: Context) -> None:
         ("c", []),
         ("Z", ["a", "b", "c"]),
         ("\U0001f600", []),
-    ],
-)
-def test_tags_go_on_behind_any_name(three: Context, after: str | None, expected: list[str]) -> None:
-    listing = image_listings.tag_names(three, REGISTRY, REPOSITORY, after, 1000)
-    assert list(listing.items) == expected
+    ]:
+        listing = image_listings.tag_names(three, REGISTRY, REPOSITORY, after, 1000)
+        assert list(listing.items) == expected
 
 
 # --- Slices ---------------------------------------------------------------------------------------
