@@ -115,6 +115,22 @@ resource_tags = Table(
     Column("value", String(256), nullable=False),
 )
 
+# Policies, as they are shown: in ECR's normal form (`longshore.registry.policies`).
+repository_policies = Table(
+    "repository_policies",
+    metadata,
+    _part_of_repository(),
+    Column("document", Text, nullable=False),
+)
+
+registry_policies = Table(
+    "registry_policies",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 # Bytes in the blob store. A row is written after its bytes are durable.
 blobs = Table(
     "blobs",
