@@ -205,7 +205,7 @@ def go_through(plan: Plan, home: Path, database_url: str | None) -> None:
 
 
 def test_what_was_acknowledged_outlives_a_few_kills(tmp_path: Path) -> None:
-    go_through(Plan(kills=4), tmp_path, None)
+    go_through(Plan(kills=2), tmp_path, None)
 
 
 @pytest.mark.slow

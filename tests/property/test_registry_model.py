@@ -482,7 +482,7 @@ def test_both_faces_show_the_model_after_every_step(compatibility: Compatibility
     run_state_machine_as_test(
         _histories(compatibility, InProcess, lambda: None),
         settings=settings(
-            max_examples=14,
+            max_examples=5,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
