@@ -26,7 +26,8 @@ from longshore.api.oci.routes import ROUTES
 from longshore.cli.commands import serve
 from longshore.errors import RegistryError
 from longshore.registry.dialect import DIALECTS
-from longshore.settings import ENVIRONMENT_PREFIX, HOUR, MIB, LimitSettings, Settings
+from longshore.registry.limits import MIB
+from longshore.settings import ENVIRONMENT_PREFIX, HOUR, LimitSettings, Settings
 from tests.docs.pages import REPOSITORY, page_names, read
 
 if TYPE_CHECKING:
