@@ -32,6 +32,7 @@ from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
 from longshore.errors import RegistryError
+from longshore.housekeeping import create_runner
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.names import Registry
@@ -42,8 +43,6 @@ from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
-from longshore.work.collector import Collector
-from longshore.work.schedule import Recurring
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -193,21 +192,19 @@ def create_app(
     app = App(
         context=context, ecr=ecr, oci=oci, workers=workers, idle_timeout=settings.idle_timeout
     )
-    collecting = Recurring(
-        "garbage collection", partial(_collect, context), settings.collect_interval
-    )
+    runner = create_runner(settings, context) if settings.jobs else None
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             scope = {**scope, "scheme": settings.scheme}
             return await app(scope, receive, send)
         await receive()
-        if settings.collect_interval > 0:
-            collecting.start()
+        if runner is not None:
+            runner.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if settings.collect_interval > 0:
-            await workers.run(collecting.stop)
+        if runner is not None:
+            await workers.run(runner.stop)
         workers.close()
         context.database.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -272,13 +269,6 @@ def uvicorn_config(
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-
-
-def _collect(context: Context) -> None:
-    taken = list(Collector(context).run())
-    if taken:
-        freed = sum(garbage.size for garbage in taken)
-        _log.info("garbage collection: took %d things and freed %d bytes", len(taken), freed)
 
 
 def _server_key_file(settings: Settings) -> Path:

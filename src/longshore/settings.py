@@ -168,6 +168,11 @@ class Settings(BaseSettings):
     collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
     )
+    jobs: bool = Field(
+        default=True,
+        description="Whether the server does the work that is queued, too; without, `longshore "
+        "worker` has to.",
+    )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages that are logged."

@@ -33,6 +33,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
+    "jobs": ("false", False),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }
@@ -399,6 +400,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 def test_an_option_reaches_the_settings(name: str, served: list[Settings]) -> None:
     text, value = VALUES[name]
     flag = f"--{name.replace('_', '-')}"
+    if value is False:
+        flag = f"--no-{flag[2:]}"
     words = [flag] if isinstance(value, bool) else [flag, text]
     for other, path in companion(name).items():
         words += [f"--{other.replace('_', '-')}", path]

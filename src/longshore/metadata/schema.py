@@ -257,3 +257,38 @@ uploads = Table(
     Column("has_small_part", Boolean, nullable=False),
     CheckConstraint("size >= 0", name="size"),
 )
+
+# Work that must not be forgotten (`longshore.jobs`). A job that is done has no row.
+jobs = Table(
+    "jobs",
+    metadata,
+    _row_id(),
+    Column("kind", String(64), nullable=False),
+    # Jobs of one key do the same work: at most one of them waits, and one runs, at a time.
+    Column("key", String(512)),
+    Column("payload", JSON, nullable=False),
+    # waiting, running or dead.
+    Column("state", String(16), nullable=False),
+    # While it waits: when it may begin. While it runs: when its lease is over. Dead: null.
+    Column("due_at", BigInteger),
+    Column("enqueued_at", BigInteger, nullable=False),
+    # How often it was begun.
+    Column("attempts", Integer, nullable=False),
+    # Who runs it, for people; and what tells this run from every other one.
+    Column("worker", String(255)),
+    Column("lease", String(36)),
+    # Why the last attempt failed, and when.
+    Column("error", Text),
+    Column("failed_at", BigInteger),
+    UniqueConstraint("kind", "key", "state"),
+    Index(None, "kind", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+# When work that comes round is due next, whichever process sees it first.
+recurring_jobs = Table(
+    "recurring_jobs",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("next_at", BigInteger, nullable=False),
+)
