@@ -32,11 +32,11 @@ from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
 from longshore.errors import RegistryError
+from longshore.identity import access_keys
+from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.names import Registry
-from longshore.registry import access_keys
-from longshore.registry.access_keys import AccessKey
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits

@@ -25,7 +25,7 @@ from botocore.credentials import Credentials
 from longshore import server
 from longshore.api.ecr.face import SERVICE
 from longshore.clock import system_clock
-from longshore.registry import registry_tokens
+from longshore.identity import registry_tokens
 from longshore.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
     from longshore.clock import Millis
-    from longshore.registry.access_keys import AccessKey
+    from longshore.identity.access_keys import AccessKey
     from longshore.registry.context import Context
 
 REGION = "us-east-1"

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 
 from longshore.clock import MINUTE, SECOND, as_datetime
+from longshore.identity.access_keys import generate, seal_of, store
 from longshore.metadata import schema
-from longshore.registry.access_keys import generate, seal_of, store
 from tests.api.ecr.refusals import check_refusal
 from tests.support.server import TARGET
 

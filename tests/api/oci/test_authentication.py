@@ -14,8 +14,8 @@ from longshore.access.sealing import ServerKey
 from longshore.api.oci.routes import ROUTES
 from longshore.api.pages import write_token
 from longshore.clock import HOUR, SECOND
+from longshore.identity.access_keys import generate, seal_of, store
 from longshore.metadata import schema
-from longshore.registry.access_keys import generate, seal_of, store
 from tests.support.images import oci_image
 
 if TYPE_CHECKING:

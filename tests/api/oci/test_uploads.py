@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from longshore.identity.access_keys import generate, seal_of, store
 from longshore.names import Digest
-from longshore.registry.access_keys import generate, seal_of, store
 from tests.api.oci.cases import Case, Reply, constraint, play, refused_parameter
 from tests.api.stage import Stage
 from tests.support.images import layer, oci_image

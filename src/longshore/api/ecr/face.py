@@ -20,8 +20,8 @@ from longshore.errors import (
     UnknownOperation,
     UnrecognizedClient,
 )
+from longshore.identity import access_keys
 from longshore.names import is_region
-from longshore.registry import access_keys
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import base64
 from typing import TYPE_CHECKING
 
 from longshore.clock import as_datetime
-from longshore.registry import account_settings, registry_tokens
+from longshore.identity import registry_tokens
+from longshore.registry import account_settings
 
 if TYPE_CHECKING:
     from types_boto3_ecr import type_defs as ecr

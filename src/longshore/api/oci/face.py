@@ -13,7 +13,7 @@ from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.routes import find_route
 from longshore.errors import RegistryError, Server, UnrecognizedClient
-from longshore.registry import registry_tokens
+from longshore.identity import registry_tokens
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:

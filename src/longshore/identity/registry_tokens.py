@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from longshore.access.sealing import BrokenSeal
 from longshore.clock import SECOND
 from longshore.errors import AccessDenied, ExpiredToken, UnrecognizedClient
-from longshore.registry import access_keys
+from longshore.identity import access_keys
 
 if TYPE_CHECKING:
     from longshore.clock import Millis

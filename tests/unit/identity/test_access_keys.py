@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select, update
 
 from longshore.access.sealing import BrokenSeal, ServerKey
+from longshore.identity import access_keys
 from longshore.metadata import schema
-from longshore.registry import access_keys
 from tests.support.pushing import ACCOUNT
 
 if TYPE_CHECKING:
-    from longshore.registry.access_keys import AccessKey
+    from longshore.identity.access_keys import AccessKey
     from longshore.registry.context import Context
 
 

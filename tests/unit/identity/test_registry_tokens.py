@@ -13,13 +13,13 @@ from sqlalchemy import delete, update
 from longshore.access.sealing import ServerKey
 from longshore.clock import HOUR, SECOND
 from longshore.errors import AccessDenied, ExpiredToken, RegistryError, UnrecognizedClient
+from longshore.identity import access_keys, registry_tokens
 from longshore.metadata import schema
 from longshore.names import Registry
-from longshore.registry import access_keys, registry_tokens
 from tests.support.pushing import ACCOUNT, REGISTRY
 
 if TYPE_CHECKING:
-    from longshore.registry.access_keys import AccessKey
+    from longshore.identity.access_keys import AccessKey
     from longshore.registry.context import Context
     from tests.support.clock import FakeClock
 
