@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from longshore.api.hosts import Hosts
+    from longshore.identity.access_keys import Credentials
     from longshore.registry.context import Caller, Context
     from longshore.registry.slices import Position
 
@@ -28,18 +29,21 @@ class Call:
     Attributes:
         context: the store.
         hosts: the names under which the server is known.
-        caller: who signed the request.
-        access_key_id: with which key.
+        credentials: what the request was signed with.
         region: the region that the signature is for.
         base_url: scheme and host, as the client wrote them.
     """
 
     context: Context
     hosts: Hosts
-    caller: Caller
-    access_key_id: str
+    credentials: Credentials
     region: str
     base_url: str
+
+    @property
+    def caller(self) -> Caller:
+        """Who signed the request."""
+        return self.credentials.principal.caller
 
     @property
     def own_registry(self) -> Registry:

@@ -18,7 +18,6 @@ from longshore.errors import (
     RegistryError,
     Server,
     UnknownOperation,
-    UnrecognizedClient,
 )
 from longshore.identity import access_keys
 from longshore.names import is_region
@@ -115,12 +114,11 @@ class EcrFace:
         self._verifier.check_scope(
             signature, region=is_region if region is None else region, service=SERVICE
         )
+        given = signature.access_key_id, signature.security_token
         try:
-            key = access_keys.find(self._without_waiting, signature.access_key_id)
+            access_keys.find(self._without_waiting, *given)
         except NotInMemory:
-            key = await self._workers.run(access_keys.find, self._context, signature.access_key_id)
-        if key is None or signature.security_token is not None:
-            raise UnrecognizedClient
+            await self._workers.run(access_keys.find, self._context, *given)
 
     async def _admit(
         self, request: Request, head: RequestHead, signature: Signature, body: bytes
@@ -161,15 +159,13 @@ class EcrFace:
         signature: Signature,
         body: bytes,
     ) -> Call:
-        key = access_keys.find(context, signature.access_key_id)
-        if key is None:
-            raise UnrecognizedClient
-        self._verifier.verify(signature, head, hashlib.sha256(body).hexdigest(), key.secret)
+        credentials = access_keys.find(context, signature.access_key_id, signature.security_token)
+        digest = hashlib.sha256(body).hexdigest()
+        self._verifier.verify(signature, head, digest, credentials.secret)
         return Call(
             context=self._context,
             hosts=self._hosts,
-            caller=key.caller,
-            access_key_id=key.id,
+            credentials=credentials,
             region=signature.region,
             base_url=request.base_url,
         )
