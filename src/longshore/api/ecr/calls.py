@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from longshore.api.hosts import Hosts
+    from longshore.identity.access_keys import Credentials
+    from longshore.identity.authorization import Surroundings
+    from longshore.identity.principals import Principal
     from longshore.registry.context import Caller, Context
     from longshore.registry.slices import Position
 
@@ -28,18 +31,28 @@ class Call:
     Attributes:
         context: the store.
         hosts: the names under which the server is known.
-        caller: who signed the request.
-        access_key_id: with which key.
+        credentials: what the request is signed with.
+        surroundings: what policies may ask of it besides who signed it.
         region: the region that the signature is for.
         base_url: scheme and host, as the client wrote them.
     """
 
     context: Context
     hosts: Hosts
-    caller: Caller
-    access_key_id: str
+    credentials: Credentials
+    surroundings: Surroundings
     region: str
     base_url: str
+
+    @property
+    def principal(self) -> Principal:
+        """Who signed the request."""
+        return self.credentials.principal
+
+    @property
+    def caller(self) -> Caller:
+        """Who signed it, as the rules know them."""
+        return self.principal.caller
 
     @property
     def own_registry(self) -> Registry:
