@@ -27,6 +27,7 @@ from longshore.api.ecr.face import SERVICE, EcrFace
 from longshore.api.ecr.operations import OPERATIONS
 from longshore.api.hosts import Hosts
 from longshore.api.oci.face import OciFace
+from longshore.api.proxies import Proxies
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
@@ -187,7 +188,12 @@ def create_app(
     )
     oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
     app = App(
-        context=context, ecr=ecr, oci=oci, workers=workers, idle_timeout=settings.idle_timeout
+        context=context,
+        ecr=ecr,
+        oci=oci,
+        workers=workers,
+        idle_timeout=settings.idle_timeout,
+        proxies=Proxies(settings.proxy_networks),
     )
     collecting = Recurring(
         "garbage collection", partial(_collect, context), settings.collect_interval

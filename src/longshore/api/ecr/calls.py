@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from longshore.api.hosts import Hosts
     from longshore.identity.access_keys import Credentials
+    from longshore.identity.authorization import Surroundings
+    from longshore.identity.principals import Principal
     from longshore.registry.context import Caller, Context
     from longshore.registry.slices import Position
 
@@ -29,7 +31,8 @@ class Call:
     Attributes:
         context: the store.
         hosts: the names under which the server is known.
-        credentials: what the request was signed with.
+        credentials: what the request is signed with.
+        surroundings: what policies may ask of it besides who signed it.
         region: the region that the signature is for.
         base_url: scheme and host, as the client wrote them.
     """
@@ -37,13 +40,19 @@ class Call:
     context: Context
     hosts: Hosts
     credentials: Credentials
+    surroundings: Surroundings
     region: str
     base_url: str
 
     @property
-    def caller(self) -> Caller:
+    def principal(self) -> Principal:
         """Who signed the request."""
-        return self.credentials.principal.caller
+        return self.credentials.principal
+
+    @property
+    def caller(self) -> Caller:
+        """Who signed it, as the rules know them."""
+        return self.principal.caller
 
     @property
     def own_registry(self) -> Registry:

@@ -19,17 +19,22 @@ from longshore.errors import (
     Server,
     UnknownOperation,
 )
-from longshore.identity import access_keys
+from longshore.identity import access_keys, authorization
 from longshore.names import is_region
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from longshore.access.sigv4 import RequestHead, Signature, SignatureVerifier
     from longshore.api.aws.json import JsonService
+    from longshore.api.aws.json import Operation as JsonOperation
+    from longshore.api.ecr.operations import Operation
     from longshore.api.hosts import Hosts
     from longshore.api.http import Request
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
+    from longshore.identity.authorization import Need
     from longshore.registry.context import Context
 
 SERVICE = "ecr"
@@ -114,11 +119,11 @@ class EcrFace:
         self._verifier.check_scope(
             signature, region=is_region if region is None else region, service=SERVICE
         )
-        given = signature.access_key_id, signature.security_token
+        asked = signature.access_key_id, signature.security_token
         try:
-            access_keys.find(self._without_waiting, *given)
+            access_keys.find(self._without_waiting, *asked)
         except NotInMemory:
-            await self._workers.run(access_keys.find, self._context, *given)
+            await self._workers.run(access_keys.find, self._context, *asked)
 
     async def _admit(
         self, request: Request, head: RequestHead, signature: Signature, body: bytes
@@ -139,17 +144,29 @@ class EcrFace:
             raise NotBuiltYet(
                 f"{name} is not built yet in Longshore. docs/operations.md lists what is."
             )
-        handler = operation.handler
-
-        def run() -> bytes:
-            return protocol.serialize(handler(call, protocol.parse(body)))
-
         if operation.only_reads and len(body) <= _SMALL_BODY:
-            asked = (name, call.caller, call.region, call.base_url, hashlib.sha256(body).digest())
-            content = call.context.memory.answer(asked, run, len)
+            content = self._recall(call, name, operation, protocol, body)
         else:
-            content = run()
+            request = protocol.parse(body)
+            _require_all(call, operation.needs(call, request))
+            content = protocol.serialize(operation.handler(call, request))
         return Response(200, {"Content-Type": CONTENT_TYPE}, content)
+
+    @staticmethod
+    def _recall(
+        call: Call, name: str, operation: Operation, protocol: JsonOperation, body: bytes
+    ) -> bytes:
+        """Return an answer that may be in memory, to somebody who may still have it."""
+        asked = (name, call.caller, call.region, call.base_url, hashlib.sha256(body).digest())
+        needs = call.context.memory.answer(
+            ("needs", *asked), lambda: tuple(operation.needs(call, protocol.parse(body)))
+        )
+        _require_all(call, needs)
+        return call.context.memory.answer(
+            asked,
+            lambda: protocol.serialize(operation.handler(call, protocol.parse(body))),
+            len,
+        )
 
     def _authenticate(
         self,
@@ -166,6 +183,7 @@ class EcrFace:
             context=self._context,
             hosts=self._hosts,
             credentials=credentials,
+            surroundings=request.surroundings(signature.region),
             region=signature.region,
             base_url=request.base_url,
         )
@@ -177,3 +195,8 @@ class EcrFace:
                 f"X-Amz-Target must be {self._service.target_prefix}.<an operation of Amazon ECR>"
             )
         return name
+
+
+def _require_all(call: Call, needs: Iterable[Need]) -> None:
+    for need in needs:
+        authorization.require(call.context, call.principal, need, call.surroundings)
