@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 USER_NAME = "AWS"
 _PURPOSE = "registry token"
 # A session brings its policies and tags along.
-_MAX_LENGTH = 65_536
+_MAX_LENGTH = 16_384
 
 
 @dataclass(frozen=True, slots=True)
