@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from longshore.api.oci.routes import Route
     from longshore.registry.dialect import Compatibility
 
 CONFORMANCE_DIFFERENCES: Final = REPOSITORY / "tests/compat/conformance_differences.toml"
@@ -70,12 +71,21 @@ def routes() -> str:
                 method,
                 f"`{_readable(pattern)}`",
                 f"`{route.operation}`",
-                f"`{route.action}`" if route.action else "none: good credentials are enough",
+                _actions(route),
             )
             for pattern, methods in ROUTES
             for method, route in methods.items()
         ),
     )
+
+
+def _actions(route: Route) -> str:
+    if route.action is None:
+        return "none: good credentials are enough"
+    if route.also is None:
+        return f"`{route.action}`"
+    more = " and ".join(f"`{action}`" for action in route.also.actions)
+    return f"`{route.action}`; {route.also.description} {more} too"
 
 
 def _readable(pattern: str) -> str:
