@@ -2,7 +2,7 @@
 
 A rule that refuses raises one of these, with ECR's own code, its sentence and its extra members.
 It knows no HTTP: each face has one table that turns the family into its protocol's form
-(`api/ecr/errors.py`, `api/oci/errors.py`).
+(`api/aws/errors.py`, `api/oci/errors.py`).
 """
 
 from __future__ import annotations

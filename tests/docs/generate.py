@@ -19,7 +19,7 @@ import click
 
 from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr import errors as ecr_errors
-from longshore.api.ecr.face import SERVICE
+from longshore.api.ecr.api import SERVICE
 from longshore.api.ecr.operations import OPERATIONS
 from longshore.api.oci import errors as oci_errors
 from longshore.api.oci.routes import ROUTES
