@@ -35,7 +35,7 @@ from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
 from longshore.errors import RegistryError
-from longshore.identity import access_keys
+from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
 from longshore.metadata.database import Database
@@ -152,11 +152,7 @@ def read_administrator(settings: Settings) -> AccessKey | None:
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
         profile = parser[_PROFILE]
-        return AccessKey(
-            profile["aws_access_key_id"],
-            profile["aws_secret_access_key"],
-            access_keys.generate(settings.account, _ADMINISTRATOR).caller,
-        )
+        return AccessKey(profile["aws_access_key_id"], profile["aws_secret_access_key"])
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -393,18 +389,18 @@ def _check_certificate(settings: Settings) -> None:
 
 def _ensure_administrator(context: Context, settings: Settings) -> Start:
     with context.database.write() as tx:
-        arn = tx.execute(select(schema.access_keys.c.principal_arn).limit(1)).scalar_one_or_none()
-        if arn is not None:
-            _check_account(settings, arn.split(":")[4])
+        account = operators.find_account(tx)
+        if account is not None:
+            _check_account(settings, account)
             return Start(read_administrator(settings), is_first=False)
         # A file of an earlier start, whose database is gone, keeps its key.
         if read_administrator(settings) is None:
-            _write_credentials(settings, access_keys.generate(settings.account, _ADMINISTRATOR))
+            _write_credentials(settings, access_keys.generate())
         # Another process may have been quicker: what counts is what the file holds.
         key = read_administrator(settings)
         if key is None:
             raise CannotStart(f"{credentials_file(settings)} is gone as soon as it is written.")
-        access_keys.store(tx, access_keys.seal_of(context), key, context.clock())
+        operators.create(context, tx, settings.account, _ADMINISTRATOR, key)
     return Start(key, is_first=True)
 
 

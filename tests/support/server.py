@@ -25,7 +25,7 @@ from botocore.credentials import Credentials
 from longshore import server
 from longshore.api.ecr.api import SERVICE
 from longshore.clock import system_clock
-from longshore.identity import registry_tokens
+from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ class RunningServer:
 
     def token(self, region: str = REGION, key: AccessKey | None = None) -> str:
         """Return what `docker login` would send: `AWS:<password>`, in base64."""
-        key_id = (key or self.administrator).id
-        password = registry_tokens.issue(self.context, key_id, region).password
+        credentials = access_keys.find(self.context, (key or self.administrator).id)
+        password = registry_tokens.issue(self.context, credentials, region).password
         return base64.b64encode(f"AWS:{password}".encode()).decode()
 
     @cached_property

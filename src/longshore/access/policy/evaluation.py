@@ -20,6 +20,18 @@ from longshore.access.policy.subjects import Kind, Request, Subject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+__all__ = [
+    "Decision",
+    "Kind",
+    "Outcome",
+    "Policies",
+    "Reason",
+    "Request",
+    "Source",
+    "Subject",
+    "decide",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -125,7 +137,7 @@ class Decision:
         authorized = "authorized" if self.allowed else "not authorized"
         reason = self.reason.words.replace("{action}", request.action)
         return (
-            f"User: {subject.arn or subject.service or 'anonymous'} is {authorized} to perform: "
+            f"User: {subject.name} is {authorized} to perform: "
             f"{request.action} on resource: {request.resource} {reason}"
         )
 
@@ -197,7 +209,7 @@ def _denial(
 def _allowed_by_identity(subject: Subject, policies: Policies, request: Request) -> Decision | None:
     if subject.is_operator:
         return Decision(Reason.ALLOWED_AS_OPERATOR)
-    if subject.kind is Kind.ROOT:
+    if subject.kind == Kind.ROOT:
         return Decision(Reason.ALLOWED_AS_ROOT)
     hit = _allowing(policies.identity, request)
     return None if hit is None else Decision(Reason.ALLOWED_BY_IDENTITY, *hit)
@@ -219,7 +231,7 @@ def _reaches_past_limits(subject: Subject, policies: Policies, request: Request)
     the user's boundary, but not what the session was narrowed to.
     """
     return (
-        subject.kind is Kind.ROLE
+        subject.kind == Kind.ROLE
         or policies.session is None
         or _allowing(policies.session, request) is not None
     )

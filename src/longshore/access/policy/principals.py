@@ -111,7 +111,7 @@ class Principals:
             return Grant.LIMITED if reached else Grant.NONE
         if self._names_directly(subject):
             return Grant.DIRECT
-        if subject.kind is Kind.FEDERATED:
+        if subject.kind == Kind.FEDERATED:
             return Grant.NONE  # "*" is everyone with an account, and anyone who gives no name
         if self.everyone or subject.role_arn in self.arns:
             return Grant.LIMITED
@@ -149,7 +149,7 @@ class Principals:
         in_full = self._names_directly(subject)
         if subject.kind in {Kind.USER, Kind.ROLE}:
             in_full = in_full and subject.account in self.accounts
-        if subject.kind is Kind.ROLE:
+        if subject.kind == Kind.ROLE:
             in_full = in_full and subject.role_arn in self.arns
         return in_full or self.everyone
 

@@ -47,6 +47,11 @@ class Subject:
     is_operator: bool = False
 
     @property
+    def name(self) -> str:
+        """What they are called in a sentence."""
+        return self.arn or self.service or "anonymous"
+
+    @property
     def has_policies(self) -> bool:
         """Whether they belong to an account, which can allow them something by its own policies."""
         return self.kind in _IN_ACCOUNTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from longshore.errors import MissingAuthenticationToken
 from longshore.names import Registry
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Call:
         context: the store.
         hosts: the names under which the server is known.
         principal: who calls.
-        credentials: what the request was signed with, None where it needn't be signed.
+        signed_with: what the request was signed with, None where it needn't be signed.
         region: the region that it is for.
         base_url: scheme and host, as the client wrote them.
         surroundings: what policies may ask of the request itself.
@@ -34,10 +35,21 @@ class Call:
     context: Context
     hosts: Hosts
     principal: Principal
-    credentials: Credentials | None
+    signed_with: Credentials | None
     region: str
     base_url: str
     surroundings: Surroundings
+
+    @property
+    def credentials(self) -> Credentials:
+        """What the request was signed with.
+
+        Raises:
+            MissingAuthenticationToken: it wasn't.
+        """
+        if self.signed_with is None:
+            raise MissingAuthenticationToken
+        return self.signed_with
 
     @property
     def caller(self) -> Caller:
@@ -47,5 +59,4 @@ class Call:
     @property
     def own_registry(self) -> Registry:
         """The caller's own registry; that of somebody unknown is the server's default."""
-        account = self.caller.account if self.credentials else self.hosts.default.account
-        return Registry(account, self.region)
+        return Registry(self.caller.account or self.hosts.default.account, self.region)

@@ -172,7 +172,7 @@ class AwsFace:
         self,
         exchange: Exchange,
         principal: Principal,
-        credentials: Credentials | None,
+        signed_with: Credentials | None,
         signed_region: str,
     ) -> Call:
         region = exchange.api.region or signed_region
@@ -180,7 +180,7 @@ class AwsFace:
             context=self._context,
             hosts=self._hosts,
             principal=principal,
-            credentials=credentials,
+            signed_with=signed_with,
             region=region,
             base_url=exchange.request.base_url,
             surroundings=exchange.request.surroundings(region),

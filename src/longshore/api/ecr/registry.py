@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def get_authorization_token(call: Call, request: ecr.GetAuthorizationTokenRequestTypeDef) -> Output:
     """GetAuthorizationToken."""
-    token = registry_tokens.issue(call.context, call.access_key_id, call.region)
+    token = registry_tokens.issue(call.context, call.credentials, call.region)
     credentials = f"{registry_tokens.USER_NAME}:{token.password}"
     return {
         "authorizationData": [

@@ -75,7 +75,7 @@ class OciFace:
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
-            caller = registry_tokens.authenticate(context, password, registry)
+            caller = registry_tokens.authenticate(context, password, registry).caller
             if not is_counted:
                 self._throttle.count(route.operation, registry)
                 is_counted = True

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from longshore.api.iam.descriptions import pairs
 from longshore.clock import as_datetime
-from longshore.errors import AccessDenied
 from longshore.identity import access_keys, authorization, sessions
 from longshore.identity.sessions import Wish
 
@@ -41,8 +40,6 @@ def assume_role(call: Call, request: sts.AssumeRoleRequestTypeDef) -> Output:
 
 def get_session_token(call: Call, request: sts.GetSessionTokenRequestTypeDef) -> Output:
     """GetSessionToken."""
-    if call.credentials is None:
-        raise AccessDenied("GetSessionToken needs the credentials that it exchanges")
     made = sessions.get_session_token(
         call.context, call.credentials, request.get("DurationSeconds")
     )
