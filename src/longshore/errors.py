@@ -210,6 +210,27 @@ class RepositoryNotEmpty(RegistryError):
         )
 
 
+class RepositoryPolicyNotFound(RegistryError):
+    """The repository has no policy."""
+
+    code = "RepositoryPolicyNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Repository policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    """The registry has no policy."""
+
+    code = "RegistryPolicyNotFoundException"
+
+    def __init__(self, registry_id: str) -> None:
+        super().__init__(f"Registry policy does not exist in the registry with id '{registry_id}'")
+
+
 class InvalidTagParameter(RegistryError):
     """The key of a resource tag is empty, too long or reserved, or its value is too long."""
 
