@@ -105,7 +105,9 @@ class App:
             return await self._download(request)
         if reading and request.path == "/":
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, _WELCOME)
-        return _text(404, "Nothing is here. The APIs of AWS are POST /, the registry is below /v2/.")
+        return _text(
+            404, "Nothing is here. The APIs of AWS are POST /, the registry is below /v2/."
+        )
 
     async def _download(self, request: Request) -> Response:
         ticket = request.path.removeprefix(DOWNLOAD_PATH)

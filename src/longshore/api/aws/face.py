@@ -186,9 +186,7 @@ class AwsFace:
             surroundings=exchange.request.surroundings(region),
         )
 
-    async def _quickly(
-        self, function: Callable[[Context], Result], *, is_small: bool
-    ) -> Result:
+    async def _quickly(self, function: Callable[[Context], Result], *, is_small: bool) -> Result:
         """Call a function: on the event loop if it is small and memory is enough, else in a worker."""
         if is_small:
             with suppress(NotInMemory):
@@ -196,9 +194,7 @@ class AwsFace:
         return await self._workers.run(function, self._context)
 
 
-def _perform(
-    exchange: Exchange, operation: Operation, call: Call, context: Context
-) -> Response:
+def _perform(exchange: Exchange, operation: Operation, call: Call, context: Context) -> Response:
     """Let the caller have what the request asks for, if they may."""
     call = replace(call, context=context)
     api, name = exchange.api, str(exchange.operation)

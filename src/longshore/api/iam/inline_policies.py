@@ -23,7 +23,7 @@ def put(kind: Kind, call: Call, request: Mapping[str, Any]) -> Output:
         kind,
         request[f"{kind.title}Name"],
         request["PolicyName"],
-        request["PolicyDocument"],
+        document=request["PolicyDocument"],
     )
     return {}
 

@@ -12,6 +12,7 @@ from longshore.api.iam.descriptions import pairs
 from longshore.api.iam.names import user_name
 from longshore.identity import identities, managed_policies
 from longshore.identity.authorization import Need
+from longshore.identity.condition_keys import of_tags
 from longshore.identity.errors import InvalidInput, NoSuchEntity
 from longshore.identity.kinds import Kind
 
@@ -130,16 +131,12 @@ def _values_of_request(request: Mapping[str, Any]) -> Values:
         values["iam:permissionsboundary"] = (boundary,)
     if (policy := request.get("PolicyArn")) is not None:
         values["iam:policyarn"] = (policy,)
-    tags = pairs(request.get("Tags", ()))
-    values |= {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags}
-    if keys := (*(key for key, _ in tags), *request.get("TagKeys", ())):
+    tags = dict(pairs(request.get("Tags", ())))
+    values |= of_tags("aws:requesttag/", tags)
+    if keys := (*tags, *request.get("TagKeys", ())):
         values["aws:tagkeys"] = keys
     return values
 
 
 def _values_of_tags(tags: Mapping[str, str]) -> Values:
-    return {
-        f"{prefix}:resourcetag/{key.lower()}": (value,)
-        for key, value in tags.items()
-        for prefix in ("aws", "iam")
-    }
+    return {**of_tags("aws:resourcetag/", tags), **of_tags("iam:resourcetag/", tags)}

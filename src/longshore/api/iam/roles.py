@@ -63,9 +63,7 @@ def update_role(call: Call, request: iam.UpdateRoleRequestTypeDef) -> Output:
     return {}
 
 
-def update_role_description(
-    call: Call, request: iam.UpdateRoleDescriptionRequestTypeDef
-) -> Output:
+def update_role_description(call: Call, request: iam.UpdateRoleDescriptionRequestTypeDef) -> Output:
     """UpdateRoleDescription."""
     account, name = call.caller.account, request["RoleName"]
     roles.change(call.context, account, name, description=request["Description"])

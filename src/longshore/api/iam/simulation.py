@@ -14,7 +14,8 @@ from longshore.access.policy.statements import Effect
 from longshore.access.policy.subjects import Kind, Request, Subject
 from longshore.api.iam.listings import Page
 from longshore.errors import NotBuiltYet
-from longshore.identity import authorization, documents, principals
+from longshore.identity import documents, principals
+from longshore.identity.condition_keys import ConditionKeys
 from longshore.identity.errors import InvalidInput
 from longshore.identity.principals import Principal
 from longshore.names import is_account
@@ -95,7 +96,7 @@ def _simulate(call: Call, request: Mapping[str, Any], principal: Principal) -> O
         principal,
         tuple(_resource_policies(request)),
         _owner(request),
-        {**authorization.values_of(call.context, principal, call.surroundings), **given},
+        ConditionKeys(principal, call.surroundings, call.context.clock(), {}, given),
     )
     page = Page.of(call, "Simulate", request)
     begin = int(page.after[0]) if page.after else 0

@@ -66,3 +66,14 @@ def delete_user(call: Call, request: iam.DeleteUserRequestTypeDef) -> Output:
     """DeleteUser."""
     users.remove(call.context, call.caller.account, request["UserName"])
     return {}
+
+
+def _root(call: Call) -> Output:
+    """Return the root user of an account, which isn't in the database."""
+    return {
+        "Path": "/",
+        "UserName": "root",
+        "UserId": call.caller.account,
+        "Arn": call.caller.arn,
+        "CreateDate": EPOCH,
+    }

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from longshore.api.iam.descriptions import pairs
 from longshore.clock import as_datetime
-from longshore.identity import access_keys, authorization, sessions
+from longshore.identity import access_keys, sessions
+from longshore.identity.condition_keys import ConditionKeys
 from longshore.identity.sessions import Wish
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def assume_role(call: Call, request: sts.AssumeRoleRequestTypeDef) -> Output:
         call.context,
         call.principal,
         _wish(request),
-        authorization.values_of(call.context, call.principal, call.surroundings),
+        ConditionKeys(call.principal, call.surroundings, call.context.clock(), {}, {}),
     )
     return _assumed(assumed)
 
