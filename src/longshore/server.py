@@ -28,6 +28,7 @@ from longshore.api.hosts import Hosts
 from longshore.api.iam import api as iam
 from longshore.api.iam import operations as iam_operations
 from longshore.api.oci.face import OciFace
+from longshore.api.proxies import Proxies
 from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
@@ -197,7 +198,12 @@ def create_app(
     )
     oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
     app = App(
-        context=context, aws=aws, oci=oci, workers=workers, idle_timeout=settings.idle_timeout
+        context=context,
+        aws=aws,
+        oci=oci,
+        workers=workers,
+        idle_timeout=settings.idle_timeout,
+        proxies=Proxies(settings.proxy_networks),
     )
     collecting = Recurring(
         "garbage collection", partial(_collect, context), settings.collect_interval

@@ -209,6 +209,8 @@ def test_proxies_are_a_list_or_a_text() -> None:
 
 # --- What can't be --------------------------------------------------------------------------------
 
+BLOCKS = "write addresses or blocks such as 10.0.0.0/8, with commas between them"
+
 # A setting, a text that it can't be, and the sentence that is said.
 WRONG: list[tuple[str, str, str]] = [
     *(
@@ -254,17 +256,12 @@ WRONG: list[tuple[str, str, str]] = [
         "maybe",
         "behind_tls: Input should be a valid boolean, unable to interpret input",
     ),
-    (
-        "trusted_proxies",
-        "10.0.0.0/8, proxy",
-        "trusted_proxies: 'proxy' does not appear to be an IPv4 or IPv6 network; "
-        "write addresses or blocks such as 10.0.0.0/8, with commas between them",
-    ),
-    (
-        "trusted_proxies",
-        "10.0.0.1/8",
-        "trusted_proxies: 10.0.0.1/8 has host bits set; "
-        "write addresses or blocks such as 10.0.0.0/8, with commas between them",
+    *(
+        ("trusted_proxies", text, f"trusted_proxies: {reason}; {BLOCKS}")
+        for text, reason in (
+            ("10.0.0.0/8, proxy", "'proxy' does not appear to be an IPv4 or IPv6 network"),
+            ("10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        )
     ),
     (
         "log_level",

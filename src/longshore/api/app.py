@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from longshore.api.aws.face import AwsFace
     from longshore.api.http import Receive, Scope, Send
     from longshore.api.oci.face import OciFace
+    from longshore.api.proxies import Proxies
     from longshore.api.workers import Workers
     from longshore.registry.context import Context
 
@@ -41,6 +42,7 @@ class App:
         oci: answers what is below `/v2/`.
         workers: where the rules run.
         idle_timeout: how long a client may pause in the middle of a body, in seconds.
+        proxies: who may stand between a client and this server.
     """
 
     def __init__(
@@ -51,18 +53,20 @@ class App:
         oci: OciFace,
         workers: Workers,
         idle_timeout: float,
+        proxies: Proxies,
     ) -> None:
         self._context = context
         self._aws = aws
         self._oci = oci
         self._workers = workers
         self._idle_timeout = idle_timeout
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
             raise NotImplementedError(f"Longshore serves HTTP, not {scope['type']}")
-        request = Request(scope, receive, self._idle_timeout)
+        request = Request(scope, receive, self._idle_timeout, self._proxies)
         started = time.perf_counter()
         try:
             response = await self._answer(request)

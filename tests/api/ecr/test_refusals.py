@@ -64,9 +64,9 @@ REGISTRY = [
     ),
     Refusal(
         "PutAccountSetting",
-        "UnsupportedOperation",
-        "REGISTRY_POLICY_SCOPE can't be set to V1 yet: registry policies are not built.",
-        {"name": "REGISTRY_POLICY_SCOPE", "value": "V1"},
+        "InvalidParameter",
+        constraint("value", "Member must satisfy enum value set: [V2, V1]"),
+        {"name": "REGISTRY_POLICY_SCOPE", "value": "V3"},
     ),
 ]
 

@@ -1,7 +1,8 @@
 """What operations of IAM need: for each, the resources that its IAM action is done to.
 
-Source: Service Authorization Reference, "Actions, resources, and condition keys for AWS Identity and
-Access Management". What doesn't exist is asked for under the ARN that it would have without a path.
+Source: Service Authorization Reference, "Actions, resources, and condition keys for AWS Identity
+and Access Management". What doesn't exist is asked for under the ARN that it would have without a
+path.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def to_list(kind: str, action: str, call: Call, request: Mapping[str, Any]) -> I
 
 
 def to_create(kind: Kind, action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
-    """The action makes a user, a group or a role: with tags, it needs the permission to tag, too."""
+    """The action makes a user, a group or a role; with tags, it needs permission to tag, too."""
     path, name = request.get("Path", "/"), request[f"{kind.title}Name"]
     arn = f"arn:aws:iam::{call.caller.account}:{kind.value}{path}{name}"
     tags = pairs(request.get("Tags", ()))
@@ -80,7 +81,7 @@ def to_rename(kind: Kind, action: str, call: Call, request: Mapping[str, Any]) -
 
 
 def to_create_policy(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
-    """The action makes a managed policy: with tags, it needs the permission to tag, too."""
+    """The action makes a managed policy; with tags, it needs permission to tag, too."""
     path, name = request.get("Path", "/"), request["PolicyName"]
     arn = f"arn:aws:iam::{call.caller.account}:policy{path}{name}"
     values = _values_of_request(request)

@@ -1,4 +1,4 @@
-"""IAM operations that say what would be decided: SimulatePrincipalPolicy and SimulateCustomPolicy."""
+"""IAM operations that tell what would be decided, and by which statements."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from longshore.api.iam import descriptions
 from longshore.api.iam.listings import whole
 from longshore.identity import identities, managed_policies, roles, users
-from longshore.identity.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_iam import type_defs as iam
 
     from longshore.api.aws.calls import Call, Output
+    from longshore.identity.kinds import Kind
 
 
 def tag(kind: Kind, call: Call, request: Mapping[str, Any]) -> Output:

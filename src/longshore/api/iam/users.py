@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from longshore.api.iam import descriptions
 from longshore.api.iam.listings import Page
 from longshore.api.iam.names import user_name
+from longshore.clock import as_datetime
 from longshore.identity import users
 
 if TYPE_CHECKING:
@@ -75,5 +76,5 @@ def _root(call: Call) -> Output:
         "UserName": "root",
         "UserId": call.caller.account,
         "Arn": call.caller.arn,
-        "CreateDate": EPOCH,
+        "CreateDate": as_datetime(0),
     }
