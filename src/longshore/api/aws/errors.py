@@ -1,4 +1,4 @@
-"""The errors of the APIs of AWS: their HTTP status, and the codes that IAM and STS have for them."""
+"""The errors of the APIs of AWS: their HTTP status, and the codes that IAM and STS have."""
 
 from __future__ import annotations
 

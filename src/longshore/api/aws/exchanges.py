@@ -1,4 +1,4 @@
-"""An exchange: a request to an API of AWS, and all that became known of it while it was answered."""
+"""An exchange: a request to an API of AWS, and what became known of it while it was answered."""
 
 from __future__ import annotations
 

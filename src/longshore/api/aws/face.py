@@ -187,7 +187,7 @@ class AwsFace:
         )
 
     async def _quickly(self, function: Callable[[Context], Result], *, is_small: bool) -> Result:
-        """Call a function: on the event loop if it is small and memory is enough, else in a worker."""
+        """Call a function on the event loop if it is small and memory is enough, else elsewhere."""
         if is_small:
             with suppress(NotInMemory):
                 return function(self._without_waiting)
