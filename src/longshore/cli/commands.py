@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Those of the settings that `[limits]` groups are for the file and the environment.
 _OPTIONS_OF_ENV = ("listen", "data", "region", "tls_certificate", "tls_key")
+_SERVICES = ("ECR", "IAM", "STS")
 _OPTIONS = [name for name in Settings.model_fields if name != "limits"]
 
 
@@ -131,7 +132,7 @@ def env(settings: Settings) -> None:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ENDPOINT_URL_ECR": settings.address,
+        **{f"AWS_ENDPOINT_URL_{service}": settings.address for service in _SERVICES},
     }
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")

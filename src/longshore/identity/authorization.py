@@ -18,7 +18,7 @@ from longshore.access.policy.explanation import explain as explain_decision
 from longshore.errors import AccessDenied, RepositoryNotFound
 from longshore.identity.condition_keys import ConditionKeys
 from longshore.identity.principals import ANONYMOUS
-from longshore.names import Registry, is_repository_name
+from longshore.names import Registry, is_account, is_repository_name
 from longshore.registry import policies_in_force
 
 if TYPE_CHECKING:
@@ -231,4 +231,6 @@ def _account_of(need: Need, principal: Principal) -> str:
     if need.registry is not None:
         return need.registry.account
     parts = need.resource.split(":", 5)
-    return parts[4] if len(parts) == 6 and parts[4] else principal.subject.account
+    # Policies of AWS's own have `aws` there, and are in every account.
+    named = len(parts) == 6 and is_account(parts[4])
+    return parts[4] if named else principal.subject.account

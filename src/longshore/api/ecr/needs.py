@@ -6,20 +6,17 @@ Container Registry". The ECR user guide says what has no policy but the caller's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from longshore.api.ecr.repositories import resource_of, tags_of
 from longshore.identity import condition_keys
 from longshore.identity.authorization import Need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from longshore.api.ecr.calls import Call
     from longshore.identity.condition_keys import Values
-
-# From an IAM action, a call and its request to what the caller needs.
-Needs: TypeAlias = "Callable[[str, Call, Any], Iterable[Need]]"
 
 
 def of_the_caller(action: str, _call: Call, _request: object) -> Iterable[Need]:

@@ -5,45 +5,13 @@ Operations of the service model that aren't in the table aren't built yet and sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
+from longshore.api.aws.operations import Operation
 from longshore.api.ecr import images, layers, needs, policies, registry, repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from longshore.api.ecr.calls import Call, Output
-    from longshore.api.ecr.needs import Needs
-    from longshore.identity.authorization import Need
-
-Handler: TypeAlias = "Callable[[Call, Any], Output]"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What answers an operation, and the IAM action that its caller needs.
-
-    Attributes:
-        handler: a plain function from request to response.
-        action: the IAM action.
-        only_reads: whether the answer depends on the request and the database alone and changes
-            nothing, so that it can be kept in memory until the database changes.
-    """
-
-    handler: Handler
-    action: str
-    _needs: Needs
-    only_reads: bool
-
-    def needs(self, call: Call, request: Any) -> Iterable[Need]:  # noqa: ANN401 - each has its own
-        """Return the permissions that the caller needs.
-
-        Raises:
-            InvalidParameter: the request names something that can't be.
-        """
-        return self._needs(self.action, call, request)
-
+    from longshore.api.aws.operations import Handler, Needs
 
 _ONLY_READ = frozenset(
     {
