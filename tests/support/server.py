@@ -23,9 +23,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from longshore import server
-from longshore.api.ecr.face import SERVICE
+from longshore.api.ecr.api import SERVICE
 from longshore.clock import system_clock
-from longshore.registry import registry_tokens
+from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
     from longshore.clock import Millis
-    from longshore.registry.access_keys import AccessKey
+    from longshore.identity.access_keys import AccessKey
     from longshore.registry.context import Context
 
 REGION = "us-east-1"
@@ -142,8 +142,8 @@ class RunningServer:
 
     def token(self, region: str = REGION, key: AccessKey | None = None) -> str:
         """Return what `docker login` would send: `AWS:<password>`, in base64."""
-        key_id = (key or self.administrator).id
-        password = registry_tokens.issue(self.context, key_id, region).password
+        credentials = access_keys.find(self.context, (key or self.administrator).id)
+        password = registry_tokens.issue(self.context, credentials, region).password
         return base64.b64encode(f"AWS:{password}".encode()).decode()
 
     @cached_property

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.registry.documents import (
+from longshore.documents import (
     MalformedDocument,
     as_kind,
     optional,
