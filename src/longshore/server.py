@@ -66,8 +66,6 @@ _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
 _BACKLOG = 2048
 
-_log = logging.getLogger(__name__)
-
 
 class CannotStart(Exception):
     """The server can't start; the message says why and what to do."""

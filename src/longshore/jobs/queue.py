@@ -315,11 +315,9 @@ def _put_back(tx: Connection, row: Row[Any], **changed: object) -> None:
 
 def _bury(tx: Connection, row: Row[Any], error: str, now: Millis) -> None:
     """Let a job be dead, in the place of another one of its key."""
-    tx.execute(
-        delete(_TABLE).where(
-            _TABLE.c.kind == row.kind, _TABLE.c.key == row.key, _TABLE.c.state == State.DEAD
-        )
-    )
+    if row.key is not None:
+        of_key = and_(_TABLE.c.kind == row.kind, _TABLE.c.key == row.key)
+        tx.execute(delete(_TABLE).where(of_key, _TABLE.c.state == State.DEAD))
     tx.execute(
         update(_TABLE)
         .where(_TABLE.c.id == row.id)

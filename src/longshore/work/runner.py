@@ -115,6 +115,9 @@ class Runner:
         poll: how long the runner waits where there is nothing to do, in seconds.
         worker: who this is, for people.
         jitter: returns at least 0 and less than 1.
+
+    Attributes:
+        worker: who this is, for people.
     """
 
     def __init__(
@@ -132,7 +135,7 @@ class Runner:
         self._terms = {kind: handler.terms for kind, handler in handlers.items()}
         self._sources = sources
         self._poll = poll
-        self._worker = worker or f"{socket.gethostname()}:{os.getpid()}"
+        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
         self._jitter = jitter
         self._running: set[Work] = set()
         self._lock = threading.Lock()
@@ -205,7 +208,7 @@ class Runner:
             now = context.clock()
             # What a power cut undoes of this, it undoes of the work as well.
             with context.database.write(durable=False) as tx:
-                job = queue.take(tx, kind, handler.terms, self._worker, now)
+                job = queue.take(tx, kind, handler.terms, self.worker, now)
             if job is None:
                 break
             taken.append(Work(job, self._stopping, now))

@@ -261,6 +261,13 @@ def test_of_a_key_one_job_is_dead_and_it_is_the_newest(desk: Desk) -> None:
     assert [(entry.id, entry.state) for entry in desk.entries()] == [(newest, State.DEAD)]
 
 
+def test_jobs_without_a_key_are_dead_each_for_itself(desk: Desk) -> None:
+    ids = [desk.kill_one(), desk.kill_one()]
+    assert [(entry.id, entry.state) for entry in desk.entries()] == [
+        (job_id, State.DEAD) for job_id in ids
+    ]
+
+
 # --- Leases ---------------------------------------------------------------------------------------
 
 
