@@ -32,6 +32,7 @@ from pydantic_settings import (
 )
 
 from longshore.names import is_account, is_region
+from longshore.registry.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,6 @@ ENVIRONMENT_PREFIX = "LONGSHORE_"
 _FROM_KUBERNETES = re.compile(r"LONGSHORE_(?:SERVICE_(?:HOST|PORT)|PORT).*")
 CONFIG_VARIABLE = "LONGSHORE_CONFIG"
 
-MIB = 1024 * 1024
 HOUR = 3600.0
 
 
@@ -100,24 +100,35 @@ PositiveNumber = Annotated[Number, Field(gt=0)]
 NonNegativeNumber = Annotated[Number, Field(ge=0)]
 
 
+_ECRS = Limits()
+
+
 class LimitSettings(BaseModel):
     """The quotas of ECR, as the table `[limits]`; sizes are bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    repositories_per_registry: Positive = Field(100_000, description="Repositories of a registry.")
-    images_per_repository: Positive = Field(100_000, description="Images of a repository.")
-    tags_per_image: Positive = Field(1_000, description="Tags of an image.")
+    repositories_per_registry: Positive = Field(
+        _ECRS.repositories_per_registry, description="Repositories of a registry."
+    )
+    images_per_repository: Positive = Field(
+        _ECRS.images_per_repository, description="Images of a repository."
+    )
+    tags_per_image: Positive = Field(_ECRS.tags_per_image, description="Tags of an image.")
     resource_tags_per_repository: Positive = Field(
-        50, description="Resource tags (keys and values) of a repository."
+        _ECRS.resource_tags_per_repository,
+        description="Resource tags (keys and values) of a repository.",
     )
-    layer_size: Positive = Field(52_000 * MIB, description="The largest layer.")
-    layer_parts: Positive = Field(4_200, description="Parts of one UploadLayerPart upload.")
+    layer_size: Positive = Field(_ECRS.layer_size, description="The largest layer.")
+    layer_parts: Positive = Field(
+        _ECRS.layer_parts, description="Parts of one UploadLayerPart upload."
+    )
     layer_part_smallest: Positive = Field(
-        5 * MIB, description="The smallest part of UploadLayerPart but for the last."
+        _ECRS.layer_part_smallest,
+        description="The smallest part of UploadLayerPart but for the last.",
     )
-    layer_part_largest: Positive = Field(20 * MIB, description="The largest part.")
-    manifest_size: Positive = Field(4 * MIB, description="The largest manifest.")
+    layer_part_largest: Positive = Field(_ECRS.layer_part_largest, description="The largest part.")
+    manifest_size: Positive = Field(_ECRS.manifest_size, description="The largest manifest.")
     rates: dict[str, PositiveNumber] = Field(
         default_factory=dict,
         description="Requests a second for an operation, such as PutImage = 10, for each "

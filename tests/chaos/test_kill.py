@@ -205,7 +205,7 @@ def go_through(plan: Plan, home: Path, database_url: str | None) -> None:
 
 
 def test_what_was_acknowledged_outlives_a_few_kills(tmp_path: Path) -> None:
-    go_through(Plan(kills=4), tmp_path, None)
+    go_through(Plan(kills=2), tmp_path, None)
 
 
 @pytest.mark.slow
@@ -213,9 +213,9 @@ def test_what_was_acknowledged_outlives_a_few_kills(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "plan",
     [
-        pytest.param(Plan(kills=25, seed=2), id="one process"),
-        pytest.param(Plan(kills=25, workers=2, seed=3), id="two workers"),
-        pytest.param(Plan(kills=15, workers=2, collects=False, seed=4), id="nothing collected"),
+        pytest.param(Plan(kills=12, seed=2), id="one process"),
+        pytest.param(Plan(kills=12, workers=2, seed=3), id="two workers"),
+        pytest.param(Plan(kills=8, workers=2, collects=False, seed=4), id="nothing collected"),
     ],
 )
 def test_what_was_acknowledged_outlives_many_kills(

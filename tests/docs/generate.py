@@ -28,7 +28,8 @@ from longshore.cli.commands import serve
 from longshore.errors import RegistryError
 from longshore.identity import errors as identity_errors
 from longshore.registry.dialect import DIALECTS
-from longshore.settings import ENVIRONMENT_PREFIX, HOUR, MIB, LimitSettings, Settings
+from longshore.registry.limits import MIB
+from longshore.settings import ENVIRONMENT_PREFIX, HOUR, LimitSettings, Settings
 from tests.docs.pages import REPOSITORY, page_names, read
 
 if TYPE_CHECKING:

@@ -482,7 +482,7 @@ def test_both_faces_show_the_model_after_every_step(compatibility: Compatibility
     run_state_machine_as_test(
         _histories(compatibility, InProcess, lambda: None),
         settings=settings(
-            max_examples=14,
+            max_examples=5,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
@@ -507,7 +507,7 @@ def test_they_do_so_over_the_network_through_many_more_histories(
     run_state_machine_as_test(
         _histories(compatibility, Listening, url),
         settings=settings(
-            max_examples=60,
+            max_examples=20,
             stateful_step_count=40,
             deadline=None,
             print_blob=True,

@@ -54,8 +54,9 @@ def put(
     media_type: str | None,
     tag: str | None,
     digest: Digest | None,
+    more_tags: Collection[str] = (),
 ) -> StoredManifest:
-    """Store a manifest, and let `tag` stand for it.
+    """Store a manifest, and let its tags stand for it: all of them, or nothing is changed.
 
     Args:
         context: the store.
@@ -65,13 +66,14 @@ def put(
         media_type: what the pusher says they are, where they don't say themselves.
         tag: a valid tag, or None.
         digest: what the pusher says their digest is; its algorithm names the image.
+        more_tags: further valid tags.
 
     Raises:
         InvalidParameter: the bytes aren't a manifest.
         ImageDigestDoesNotMatch: they don't have `digest`.
         LayersNotFound, ReferencedImagesNotFound: what they refer to isn't in the repository.
-        ImageAlreadyExists: the same manifest is there with the same tag.
-        ImageTagAlreadyExists: the tag is immutable and stands for another image.
+        ImageAlreadyExists: the same manifest is there with the same tags.
+        ImageTagAlreadyExists: a tag is immutable and stands for another image.
         LimitExceeded: a quota is used up.
     """
     manifest = manifests.parse(content, media_type, context.dialect.manifest_rules)
@@ -81,17 +83,24 @@ def put(
     with context.database.write() as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         image_id = _image_id(tx, found, computed)
-        tagged = _tagged(tx, found, tag) if tag is not None else None
-        if image_id is not None and (tag is None or tagged == image_id):
+        tags = dict.fromkeys([*([] if tag is None else [tag]), *more_tags])
+        tagged = {each: _tagged(tx, found, each) for each in tags}
+        to_move = {
+            each: holder
+            for each, holder in tagged.items()
+            if image_id is None or holder != image_id
+        }
+        if image_id is not None and not to_move:
             raise ImageAlreadyExists(computed, tag, repository, registry.account)
-        if tag is not None and tagged is not None and found.mutability.protects(tag):
-            raise ImageTagAlreadyExists(tag, repository)
+        for each, holder in to_move.items():
+            if holder is not None and found.mutability.protects(each):
+                raise ImageTagAlreadyExists(each, repository)
         if image_id is None:
             image_id = _insert(
                 context, tx, found, manifest=manifest, content=content, digest=computed
             )
-        if tag is not None:
-            _move_tag(context, tx, found, tag, image_id, exists=tagged is not None)
+        for each, holder in to_move.items():
+            _move_tag(context, tx, found, each, image_id, exists=holder is not None)
     subject = None if manifest.subject is None else str(manifest.subject.digest)
     return StoredManifest(computed, manifest.media_type, content, tag, subject)
 

@@ -61,3 +61,50 @@ def test_closing_waits_for_what_is_running() -> None:
     begun, release = threading.Event(), threading.Event()
     workers = Workers(2)
     asyncio.run(begin())
+
+
+def test_a_task_that_is_cancelled_waits_for_the_function_it_began() -> None:
+    done: list[str] = []
+
+    async def cancel() -> None:
+        def work() -> None:
+            begun.set()
+            release.wait()
+            done.append("all of it")
+
+        running = asyncio.ensure_future(workers.run(work))
+        await workers.run(begun.wait)
+        running.cancel()
+        # It has the chance to end now, and doesn't take it.
+        await asyncio.sleep(0)
+        assert not running.done()
+        running.cancel()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert done == ["all of it"]
+
+    begun, release = threading.Event(), threading.Event()
+    workers = Workers(2)
+    asyncio.run(cancel())
+    workers.close()
+
+
+def test_a_function_that_has_not_begun_is_cancelled_with_its_task() -> None:
+    called: list[str] = []
+
+    async def cancel() -> None:
+        first = asyncio.ensure_future(workers.run(release.wait))
+        second = asyncio.ensure_future(workers.run(called.append, "second"))
+        await asyncio.sleep(0)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        release.set()
+        await first
+
+    release = threading.Event()
+    workers = Workers(1)
+    asyncio.run(cancel())
+    workers.close()
+    assert called == []

@@ -416,6 +416,35 @@ def test_a_data_directory_that_can_not_be_read(tmp_path: Path) -> None:
     data.chmod(0o700)
 
 
+def test_a_database_of_another_data_directory(tmp_path: Path) -> None:
+    data, other = tmp_path / "data", tmp_path / "other"
+    started(data)
+    started(other)
+    strangers = ("--data", data, "--database-url", f"sqlite:///{other / 'metadata.sqlite'}")
+
+    for command in (("serve", "--listen", "127.0.0.1:0"), ("gc",)):
+        check_failed(
+            run(*command, *strangers),
+            f"The database isn't the one that the data directory {data} belongs to. Start with "
+            "the database of before, or with another data directory: to a stranger's database, "
+            "every blob here would be garbage.",
+        )
+
+
+def test_a_new_database_where_there_are_blobs_of_an_old_one(data: Path) -> None:
+    context = server.open_context(Settings(data=data))
+    create_repository(context)
+    upload(context, layer("kept"))
+    context.database.close()
+    (data / "metadata.sqlite").unlink()
+
+    result = serve(data)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "to a stranger's database, every blob here would be garbage." in result.stderr
+    assert [file for file in (data / "blobs").rglob("*") if file.is_file()]
+
+
 def test_the_wrong_server_key(tmp_path: Path) -> None:
     data, other = tmp_path / "data", tmp_path / "other"
     started(data)

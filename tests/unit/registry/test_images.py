@@ -100,6 +100,55 @@ def make_immutable(context: Context, mode: str = "IMMUTABLE", *exclusions: str) 
     repositories.put_tag_mutability(context, REGISTRY, REPOSITORY, mutability)
 
 
+# --- Several tags at once -------------------------------------------------------------------------
+
+
+def put_under(context: Context, image: Image, *names: str) -> None:
+    images.put(
+        context,
+        REGISTRY,
+        REPOSITORY,
+        image.content,
+        media_type=None,
+        tag=None,
+        digest=image.digest,
+        more_tags=names,
+    )
+
+
+def test_many_tags_come_to_stand_for_one_image(context: Context) -> None:
+    push(context, ONE, "a")
+    push(context, TWO, "b")
+    put_under(context, ONE, "a", "b", "c", "c")
+    assert tags(context) == dict.fromkeys("abc", ONE.digest)
+    with pytest.raises(ImageAlreadyExists):
+        put_under(context, ONE, "c", "a")
+    put_under(context, TWO, "c", "b")
+    assert tags(context) == {"a": ONE.digest, "b": TWO.digest, "c": TWO.digest}
+
+
+def test_one_tag_that_can_not_move_keeps_all_where_they_are(context: Context) -> None:
+    push(context, ONE, "a")
+    push(context, TWO)
+    make_immutable(context)
+    before = tags(context)
+    with pytest.raises(ImageTagAlreadyExists):
+        put_under(context, TWO, "new", "a")
+    with pytest.raises(ImageTagAlreadyExists):
+        put_under(context, THREE, "new", "a")
+    assert tags(context) == before
+    put_under(context, ONE, "a", "new")
+    assert tags(context) == {"a": ONE.digest, "new": ONE.digest}
+
+
+def test_tags_beyond_the_limit_change_nothing(context: Context) -> None:
+    few = replace(context, limits=replace(context.limits, tags_per_image=2))
+    push(few, ONE, "a")
+    with pytest.raises(LimitExceeded):
+        put_under(few, ONE, "b", "c")
+    assert tags(few) == {"a": ONE.digest}
+
+
 # --- A manifest as it was pushed ------------------------------------------------------------------
 
 

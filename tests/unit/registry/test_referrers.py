@@ -198,3 +198,16 @@ def test_docker_images_refer_to_nothing(context: Context) -> None:
 def test_a_repository_that_is_not_there_has_no_referrers(context: Context) -> None:
     with pytest.raises(RepositoryNotFound):
         page(context, repository="no/such")
+
+
+def test_a_slice_ends_where_its_descriptors_would_be_too_large(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_all(context, *SBOMS)
+    sizes = [len(image.content) for image in SBOMS]
+    for room, shown in [(sum(sizes[:2]), 2), (sum(sizes[:2]) - 1, 1), (sizes[0] - 1, 1), (0, 1)]:
+        monkeypatch.setattr(referrers, "_MOST_BYTES", room)
+        first = page(context)
+        assert digests(first) == [image.digest for image in SBOMS[:shown]]
+        assert first.next is not None
+        assert walk(context, [], 1000) == [image.digest for image in SBOMS]

@@ -42,20 +42,18 @@ def put(call: Call) -> Response:
     """PUT /v2/<name>/manifests/<reference>, with further tags in `?tag=` beside a digest."""
     digest = call.digest() if ":" in call.argument else None
     tags = _tags_beside(call) if digest is not None else [_checked_tag(call.argument)]
-    content_type = call.request.header(b"content-type")
-    names: list[str | None] = [*tags] or [None]
-    for tag in names:
-        # The same manifest under the same tag is what the client wanted.
-        with suppress(ImageAlreadyExists):
-            images.put(
-                call.context,
-                call.registry,
-                call.name,
-                call.body,
-                media_type=content_type,
-                tag=tag,
-                digest=digest,
-            )
+    # The same manifest under the same tags is what the client wanted.
+    with suppress(ImageAlreadyExists):
+        images.put(
+            call.context,
+            call.registry,
+            call.name,
+            call.body,
+            media_type=call.request.header(b"content-type"),
+            tag=next(iter(tags), None),
+            digest=digest,
+            more_tags=tags[1:],
+        )
     computed = digest or Digest.of(call.body)
     headers = {
         "Location": call.url(f"manifests/{call.argument}"),

@@ -1,0 +1,1 @@
+"""The audit: one record, in CloudTrail's form, for whatever was asked of the registry."""

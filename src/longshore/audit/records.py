@@ -1,0 +1,128 @@
+"""Audit records, in the form of CloudTrail's (event version 1.11).
+
+A record is a JSON object on a line of its own. It tells who did what, on what, from where, and how
+it went. The bytes of blobs aren't in it, and whoever makes one leaves out what is secret.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from longshore.clock import as_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from longshore.clock import Millis
+
+EVENT_VERSION: Final = "1.11"
+# What CloudTrail calls whoever shows no credentials.
+ANONYMOUS: Final[Mapping[str, Any]] = {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
+# Texts of requests and answers are told up to here, in characters: a manifest may have millions.
+LONGEST_TEXT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """One request, as the audit tells of it.
+
+    Attributes:
+        service: the AWS service, such as `ecr`.
+        operation: the operation, such as `PutImage`; on the registry face the one that a route
+            stands for.
+        region: where.
+        account: whose registry or identities it was about.
+        identity: who it was, in CloudTrail's words (`userIdentity`).
+        source_ip: the address that it came from.
+        user_agent: what it came from.
+        request_id: the id that the client was told.
+        at: when.
+        only_reads: whether the operation changes nothing.
+        parameters: what was asked, without what is secret; None where it couldn't be read.
+        response: what was answered, without what is secret, if it is told at all.
+        resources: the ARNs that it was about.
+        error_code: why it failed, if it did.
+        error_message: the same for people.
+    """
+
+    service: str
+    operation: str
+    region: str
+    account: str
+    identity: Mapping[str, Any]
+    source_ip: str
+    user_agent: str
+    request_id: str
+    at: Millis
+    only_reads: bool
+    parameters: Mapping[str, Any] | None = None
+    response: Mapping[str, Any] | None = None
+    resources: Sequence[str] = ()
+    error_code: str | None = None
+    error_message: str | None = None
+
+    def as_line(self) -> bytes:
+        """Return the record as one line of JSON."""
+        failure = (
+            {}
+            if self.error_code is None
+            else {"errorCode": self.error_code, "errorMessage": self.error_message}
+        )
+        return _line(
+            {
+                "eventVersion": EVENT_VERSION,
+                "userIdentity": self.identity,
+                "eventTime": _moment(self.at),
+                "eventSource": f"{self.service}.amazonaws.com",
+                "eventName": self.operation,
+                "awsRegion": self.region,
+                "sourceIPAddress": self.source_ip,
+                "userAgent": self.user_agent,
+                **failure,
+                "requestParameters": _told(self.parameters),
+                "responseElements": _told(self.response),
+                "requestID": self.request_id,
+                "eventID": str(uuid.uuid4()),
+                "readOnly": self.only_reads,
+                "resources": [{"ARN": arn, "accountId": _account(arn)} for arn in self.resources],
+                "eventType": "AwsApiCall",
+                "managementEvent": True,
+                "recipientAccountId": self.account,
+                "eventCategory": "Management",
+            }
+        )
+
+
+def _account(arn: str) -> str:
+    return arn.split(":", 5)[4]
+
+
+def _moment(at: Millis) -> str:
+    # CloudTrail tells whole seconds.
+    return as_datetime(at).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _told(value: Any) -> Any:  # noqa: ANN401 - whatever a request holds
+    """Return what is told of a value: bytes by their number, long texts by their beginning."""
+    match value:
+        case str() if len(value) > LONGEST_TEXT:
+            return f"{value[:LONGEST_TEXT]}… ({len(value)} characters)"
+        case bytes():
+            return f"({len(value)} bytes)"
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _told(member) for name, member in value.items() if member is not None}
+        case list() | tuple():
+            return [_told(element) for element in value]
+        case _:
+            return value
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    # Half a character, from a header, is written as the escape that it is in JSON.
+    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"

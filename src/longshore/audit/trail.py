@@ -1,0 +1,135 @@
+"""The audit trail: a file that every server process appends to, and that is rotated by its size."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_READABLE_BY_OWNER = 0o600
+
+
+class Record(Protocol):
+    """Something that the trail can tell of."""
+
+    def as_line(self) -> bytes:
+        """Return it as one line of JSON, the line's end included."""
+
+
+class Trail:
+    """Where audit records go.
+
+    A record is in the file when `write` returns, whole and on a line of its own, whatever other
+    processes write: it outlives the process, though not a power cut. What can't be written is
+    told of in the server's log, and the request goes on.
+
+    Args:
+        file: the file, or None for no file. When it is full it gets the suffix `.1`, the one that
+            had that gets `.2`, and so on.
+        largest: the size at which the file is full, in bytes.
+        kept: how many full files are kept.
+        to_stdout: whether records are also printed on standard output.
+    """
+
+    def __init__(
+        self, file: Path | None, *, largest: int, kept: int, to_stdout: bool = False
+    ) -> None:
+        self._file = file
+        self._largest = largest
+        self._kept = kept
+        self._to_stdout = to_stdout
+        self._descriptor: int | None = None
+        self._lock = threading.Lock()
+
+    def write(self, record: Record) -> None:
+        """Append a record."""
+        line = record.as_line()
+        try:
+            if self._to_stdout:
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+            if self._file is not None:
+                with self._lock:
+                    self._append(self._file, line)
+        except OSError:
+            _log.exception("an audit record could not be written: %s", line.decode().rstrip())
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._forget()
+
+    def _append(self, file: Path, line: bytes) -> None:
+        descriptor = self._current(file)
+        if self._is_full(descriptor, line):
+            with _alone_in(file.parent):
+                # Another process may have been quicker.
+                if self._is_full(self._current(file), line):
+                    self._rotate(file)
+            descriptor = self._current(file)
+        # One call appends one line, between those of other processes (POSIX, write: O_APPEND).
+        written = os.write(descriptor, line)
+        if written < len(line):
+            raise OSError(f"{file} took {written} of {len(line)} bytes")
+
+    def _is_full(self, descriptor: int, line: bytes) -> bool:
+        size = os.fstat(descriptor).st_size
+        return size > 0 and size + len(line) > self._largest
+
+    def _current(self, file: Path) -> int:
+        """Return the descriptor of the file that has the name now: another process may rotate."""
+        if self._descriptor is not None:
+            if _has_name(self._descriptor, file):
+                return self._descriptor
+            self._forget()
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(file, flags, _READABLE_BY_OWNER)
+        return self._descriptor
+
+    def _rotate(self, file: Path) -> None:
+        for number in range(self._kept, 1, -1):
+            younger = _numbered(file, number - 1)
+            if younger.exists():
+                younger.replace(_numbered(file, number))
+        if self._kept:
+            file.replace(_numbered(file, 1))
+        else:
+            file.unlink()
+
+    def _forget(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other processes from rotating what is in a directory."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _has_name(descriptor: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _numbered(file: Path, number: int) -> Path:
+    return file.with_name(f"{file.name}.{number}")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longshore.audit.records import ANONYMOUS, LONGEST_TEXT, ApiCall
+
+REPOSITORY = "arn:aws:ecr:eu-west-1:111122223333:repository/demo/app"
+CALL = ApiCall(
+    service="ecr",
+    operation="PutImage",
+    region="eu-west-1",
+    account="111122223333",
+    identity={"type": "IAMUser", "userName": "anna"},
+    source_ip="192.0.2.7",
+    user_agent="docker/27",
+    request_id="4f3c",
+    at=1_700_000_000_999,
+    only_reads=False,
+    parameters={"repositoryName": "demo/app", "imageTag": None},
+    resources=[REPOSITORY],
+)
+
+
+def told(call: ApiCall) -> dict[str, object]:
+    line = call.as_line()
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    record: dict[str, object] = json.loads(line)
+    record.pop("eventID")
+    return record
+
+
+def test_a_record_has_the_members_of_cloudtrails() -> None:
+    assert told(CALL) == {
+        "eventVersion": "1.11",
+        "userIdentity": {"type": "IAMUser", "userName": "anna"},
+        "eventTime": "2023-11-14T22:13:20Z",
+        "eventSource": "ecr.amazonaws.com",
+        "eventName": "PutImage",
+        "awsRegion": "eu-west-1",
+        "sourceIPAddress": "192.0.2.7",
+        "userAgent": "docker/27",
+        "requestParameters": {"repositoryName": "demo/app"},
+        "responseElements": None,
+        "requestID": "4f3c",
+        "readOnly": False,
+        "resources": [{"ARN": REPOSITORY, "accountId": "111122223333"}],
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": "111122223333",
+        "eventCategory": "Management",
+    }
+
+
+def test_a_failure_is_told_with_its_code_and_its_sentence() -> None:
+    record = told(replace(CALL, identity=ANONYMOUS, error_code="AccessDenied", error_message="No."))
+    assert (record["errorCode"], record["errorMessage"]) == ("AccessDenied", "No.")
+    assert record["userIdentity"] == {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
+
+
+def test_no_two_records_have_one_id() -> None:
+    ids = {json.loads(CALL.as_line())["eventID"] for _ in range(100)}
+    assert len(ids) == 100
+
+
+def test_bytes_are_counted_times_written_out_and_long_texts_cut() -> None:
+    call = replace(
+        CALL,
+        parameters={
+            "layerPartBlob": bytes(7),
+            "since": datetime(2026, 1, 2, tzinfo=UTC),
+            "imageManifest": "m" * (LONGEST_TEXT + 1),
+            "imageIds": [{"imageTag": "1", "imageDigest": None}],
+        },
+    )
+    assert told(call)["requestParameters"] == {
+        "layerPartBlob": "(7 bytes)",
+        "since": "2026-01-02T00:00:00+00:00",
+        "imageManifest": "m" * LONGEST_TEXT + f"… ({LONGEST_TEXT + 1} characters)",
+        "imageIds": [{"imageTag": "1"}],
+    }
+
+
+@given(text=st.text() | st.sampled_from(["\ud800", "a\nb", "\u2028", "\0"]))
+def test_whatever_a_client_says_stays_on_its_line(text: str) -> None:
+    record = told(replace(CALL, user_agent=text, parameters={"name": text}))
+    assert record["userAgent"] == text
+    assert record["requestParameters"] == {"name": text}
