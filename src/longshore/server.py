@@ -33,6 +33,7 @@ from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
+from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
 from longshore.errors import RegistryError
@@ -187,6 +188,7 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
+    trail = _trail(settings)
     aws = AwsFace(
         context=context,
         hosts=hosts,
@@ -195,8 +197,9 @@ def create_app(
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
         workers=workers,
+        trail=trail,
     )
-    oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
+    oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers, trail=trail)
     app = App(
         context=context,
         aws=aws,
@@ -221,6 +224,7 @@ def create_app(
         if settings.collect_interval > 0:
             await workers.run(collecting.stop)
         workers.close()
+        trail.close()
         context.database.close()
         await send({"type": "lifespan.shutdown.complete"})
         return None
@@ -291,6 +295,16 @@ def _collect(context: Context) -> None:
     if taken:
         freed = sum(garbage.size for garbage in taken)
         _log.info("garbage collection: took %d things and freed %d bytes", len(taken), freed)
+
+
+def _trail(settings: Settings) -> Trail:
+    file = settings.audit_file or settings.data / "audit.json"
+    return Trail(
+        file if settings.audit else None,
+        largest=settings.audit_file_size,
+        kept=settings.audit_files_kept,
+        to_stdout=settings.audit and settings.audit_to_stdout,
+    )
 
 
 def _server_key_file(settings: Settings) -> Path:

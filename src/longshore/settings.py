@@ -32,7 +32,7 @@ from pydantic_settings import (
 )
 
 from longshore.names import is_account, is_region
-from longshore.registry.limits import Limits
+from longshore.registry.limits import MIB, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +95,7 @@ def _blocks(text: str | None) -> list[str]:
 
 
 Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 NonNegativeNumber = Annotated[Number, Field(ge=0)]
@@ -203,6 +204,21 @@ class Settings(BaseSettings):
     )
     collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
+    )
+    audit: bool = Field(
+        default=True, description="Whether each request leaves a record in the audit trail."
+    )
+    audit_file: Path | None = Field(
+        None, description="The file of the audit trail; without it, audit.json in data."
+    )
+    audit_file_size: Positive = Field(
+        64 * MIB, description="At how many bytes the file of the audit trail is full."
+    )
+    audit_files_kept: NonNegative = Field(
+        10, description="How many full files of the audit trail are kept."
+    )
+    audit_to_stdout: bool = Field(
+        default=False, description="Whether audit records are printed on standard output too."
     )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

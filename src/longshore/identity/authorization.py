@@ -129,11 +129,12 @@ def require(context: Context, principal: Principal, need: Need, surroundings: Su
     decision = question.decide()
     if decision.allowed:
         return
-    if _log.isEnabledFor(logging.DEBUG):
-        _log.debug(
-            "request %s is refused\n%s", surroundings.request_id, question.explain().as_text()
-        )
-    raise AccessDenied(decision.sentence(principal.subject, question.request))
+    sentence = decision.sentence(principal.subject, question.request)
+    if not _log.isEnabledFor(logging.DEBUG):
+        raise AccessDenied(sentence)
+    explanation = question.explain()
+    _log.debug("request %s is refused\n%s", surroundings.request_id, explanation.as_text())
+    raise AccessDenied(sentence, explanation.as_json())
 
 
 def allows(context: Context, principal: Principal, need: Need, surroundings: Surroundings) -> bool:

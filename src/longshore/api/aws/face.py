@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.sigv4 import read_signature
+from longshore.api import auditing
 from longshore.api.aws.exchanges import Exchange
-from longshore.api.http import log_own_failure
+from longshore.api.http import ClientDisconnected, log_own_failure
 from longshore.errors import (
     MalformedHttpRequest,
     MissingAuthenticationToken,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from longshore.api.http import Request, Response
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
+    from longshore.audit.trail import Trail
     from longshore.identity.access_keys import Credentials
     from longshore.identity.authorization import Need
     from longshore.identity.principals import Principal
@@ -57,6 +59,7 @@ class AwsFace:
         verifier: checks signatures.
         throttle: counts requests.
         workers: where operations run.
+        trail: what is told of each request.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class AwsFace:
         verifier: SignatureVerifier,
         throttle: Throttle,
         workers: Workers,
+        trail: Trail,
     ) -> None:
         self._context = context
         self._without_waiting = context.without_waiting()
@@ -79,6 +83,7 @@ class AwsFace:
         self._verifier = verifier
         self._throttle = throttle
         self._workers = workers
+        self._trail = trail
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -89,6 +94,14 @@ class AwsFace:
             log_own_failure(error, request)
             exchange.error = error
             response = exchange.api.refusal(error, request.id)
+        except ClientDisconnected:
+            exchange.error = auditing.GONE
+            raise
+        except Exception:
+            exchange.error = auditing.FAILED
+            raise
+        finally:
+            self._trail.write(exchange.record(self._hosts.default, self._context.clock()))
         return response.with_headers(x_amzn_RequestId=request.id)
 
     def answer_to_failure(self, request: Request) -> Response:

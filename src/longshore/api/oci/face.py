@@ -9,9 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from longshore.api.http import log_own_failure
+from longshore.api import auditing
+from longshore.api.http import ClientDisconnected, log_own_failure
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
+from longshore.api.oci.exchanges import Exchange
 from longshore.api.oci.routes import find_route
 from longshore.errors import RegistryError, Server, UnrecognizedClient
 from longshore.identity import authorization, registry_tokens
@@ -19,13 +21,14 @@ from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from longshore.api.hosts import Hosts
     from longshore.api.http import Request, Response
     from longshore.api.oci.routes import Route
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
+    from longshore.audit.trail import Trail
     from longshore.identity.authorization import Need, Surroundings
     from longshore.identity.principals import Principal
     from longshore.names import Registry
@@ -42,26 +45,46 @@ class OciFace:
         hosts: the names under which the server is known.
         throttle: counts requests.
         workers: where the rules run.
+        trail: what is told of each request.
     """
 
     def __init__(
-        self, *, context: Context, hosts: Hosts, throttle: Throttle, workers: Workers
+        self,
+        *,
+        context: Context,
+        hosts: Hosts,
+        throttle: Throttle,
+        workers: Workers,
+        trail: Trail,
     ) -> None:
         self._context = context
         self._without_waiting = context.without_waiting()
         self._hosts = hosts
         self._throttle = throttle
         self._workers = workers
+        self._trail = trail
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
+        exchange = Exchange(request, self._hosts.default)
         try:
-            response = await self._answer(request)
-        except UnrecognizedClient:
+            response = await self._answer(exchange)
+            exchange.status = response.status
+        except UnrecognizedClient as error:
+            exchange.error = error
             response = not_authorized(request.base_url)
         except RegistryError as error:
             log_own_failure(error, request)
+            exchange.error = error
             response = response_to(error, self._context.dialect.name)
+        except ClientDisconnected:
+            exchange.error = auditing.GONE
+            raise
+        except Exception:
+            exchange.error = auditing.FAILED
+            raise
+        finally:
+            self._trail.write(exchange.record(self._context.clock()))
         return _versioned(response)
 
     def answer_to_failure(self, request: Request) -> Response:
@@ -69,17 +92,21 @@ class OciFace:
         error = Server(f"The server failed. Its log tells why, under the request id {request.id}.")
         return _versioned(response_to(error, self._context.dialect.name))
 
-    async def _answer(self, request: Request) -> Response:
-        registry = self._hosts.registry_of(request.host)
+    async def _answer(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        registry = exchange.registry = self._hosts.registry_of(request.host)
         password = _password(request)
         route, name, argument = _find_route(request, is_anonymous=password is None)
-        needs = route.needs(request, registry, name)
+        exchange.route, exchange.name, exchange.argument = route, name, argument
+        needs = exchange.needs = route.needs(request, registry, name)
         surroundings = request.surroundings(registry.region)
         is_counted = False
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
-            principal = self._principal(context, password, registry, needs, surroundings)
+            principal = _authenticate(context, password, registry)
+            exchange.principal = principal
+            _authorize(context, principal, needs, surroundings)
             if not is_counted:
                 self._throttle.count(route.operation, registry)
                 is_counted = True
@@ -110,31 +137,34 @@ class OciFace:
         # One hop: who it is and what they want in the same thread.
         return await self._workers.run(lambda: handler(admit(self._context)))
 
-    @staticmethod
-    def _principal(
-        context: Context,
-        password: str | None,
-        registry: Registry,
-        needs: list[Need],
-        surroundings: Surroundings,
-    ) -> Principal:
-        """Return who sends a request, and may.
 
-        Raises:
-            UnrecognizedClient: nobody knows; who has credentials will show them then.
-            AccessDenied: they are known, and may not.
-        """
-        if password is None:
-            allowed = (
-                authorization.allows(context, ANONYMOUS, need, surroundings) for need in needs
-            )
-            if not needs or not all(allowed):
-                raise UnrecognizedClient
-            return ANONYMOUS
-        principal = registry_tokens.authenticate(context, password, registry)
+def _authenticate(context: Context, password: str | None, registry: Registry) -> Principal:
+    """Return who sends a request.
+
+    Raises:
+        UnrecognizedClient, ExpiredToken, AccessDenied: the password is none of this registry.
+    """
+    return (
+        ANONYMOUS if password is None else registry_tokens.authenticate(context, password, registry)
+    )
+
+
+def _authorize(
+    context: Context, principal: Principal, needs: Sequence[Need], surroundings: Surroundings
+) -> None:
+    """Let a request pass whose sender has the permissions that it needs.
+
+    Raises:
+        UnrecognizedClient: nobody knows; who has credentials will show them then.
+        AccessDenied: they are known, and may not.
+    """
+    if principal is not ANONYMOUS:
         for need in needs:
             authorization.require(context, principal, need, surroundings)
-        return principal
+    elif not needs or not all(
+        authorization.allows(context, principal, need, surroundings) for need in needs
+    ):
+        raise UnrecognizedClient
 
 
 def _versioned(response: Response) -> Response:
