@@ -189,8 +189,8 @@ class _Reader:
         sid = _string(members["Sid"], self._at("Sid")) if "Sid" in members else None
         if "Effect" not in members:
             raise MalformedPolicy(f"{self.where} has no Effect")
-        effect = members["Effect"]
-        if effect not in {"Allow", "Deny"} or not isinstance(effect, str):
+        effect = _string(members["Effect"], self._at("Effect"))
+        if effect not in {"Allow", "Deny"}:
             raise MalformedPolicy(f'{self._at("Effect")} is neither "Allow" nor "Deny"')
         cautious = effect == "Allow"
         return Statement(
