@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from longshore.access.policy.malformed import MalformedPolicy
 from longshore.access.policy.templates import Context, Template, Test, any_of
-from longshore.access.policy.wildcards import Wild, arn_matcher, arn_parts, matcher, tokens
+from longshore.access.policy.wildcards import (
+    Wild,
+    arn_matcher,
+    arn_parts,
+    completed_arn,
+    matcher,
+    tokens,
+)
 from longshore.documents import quoted
 from longshore.names import is_account
 
@@ -114,12 +121,9 @@ class Resources:
         templates = [Template.parse(text, wildcards=True, variables=variables) for text in texts]
         for text, template in zip(texts, templates, strict=True):
             _check_resource(text, template)
-        everything = any(text == "*" for text in texts)
-        named = any_of(
-            [template for text, template in zip(texts, templates, strict=True) if text != "*"],
-            arn_matcher,
-            unresolved=negated and cautious,
-        )
+        everything = "*" in texts
+        arns = [_whole(each) for text, each in zip(texts, templates, strict=True) if text != "*"]
+        named = any_of(arns, arn_matcher, unresolved=negated and cautious)
 
         def test(resource: str, context: Context) -> bool:
             return (everything or named(resource, context)) is not negated
@@ -131,6 +135,12 @@ class Resources:
     def is_everything(self) -> bool:
         """Whether there is nothing that the statement isn't about."""
         return "*" in self.texts and not self.negated
+
+
+def _whole(template: Template) -> Template:
+    """Complete the pattern of an ARN; with variables that has to wait for their values."""
+    fixed = None if template.variables else template.resolve({})
+    return template if fixed is None else Template(completed_arn(fixed))
 
 
 def _check_resource(text: str, template: Template) -> None:

@@ -59,20 +59,27 @@ def matcher(pattern: Tokens) -> Matcher:
 def arn_matcher(pattern: Tokens) -> Matcher:
     """Compile the pattern of an ARN: no wildcard reaches beyond one of its six parts.
 
-    The last part may hold colons. Missing parts match everything, as IAM completes ARNs.
+    The last part may hold colons. Missing parts are completed.
     """
-    parts = arn_parts(pattern)
-    if all(plain(part) is not None for part in parts[:5]) and len(parts) == 6:
-        return matcher(pattern)  # what only the last part can reach beyond is nothing
+    whole = completed_arn(pattern)
+    parts = arn_parts(whole)
+    if all(plain(part) is not None for part in parts[:-1]):
+        return matcher(whole)  # beyond the last part there is nothing to reach
     matchers = tuple(matcher(part) for part in parts)
 
     def matches(text: str) -> bool:
-        found = text.split(":", 5)
-        return len(found) == 6 and all(
-            fits(part) for fits, part in zip(matchers, found, strict=False)
+        found = text.split(":", len(matchers) - 1)
+        return len(found) == len(matchers) and all(
+            fits(part) for fits, part in zip(matchers, found, strict=True)
         )
 
     return matches
+
+
+def completed_arn(pattern: Tokens) -> Tokens:
+    """Complete the pattern of an ARN as IAM does: what is missing of its six parts is `*`."""
+    missing = 6 - len(arn_parts(pattern))
+    return (*pattern, *((":", Wild.ANY) * missing))
 
 
 def arn_parts(pattern: Tokens) -> list[Tokens]:

@@ -318,6 +318,10 @@ EVERYTHING = {**ALLOW, "Resource": "*"}
     ("element", "values", "allowed"),
     [
         ("Resource", ["*"], True),
+        ("Resource", ["arn:aws:ecr"], True),
+        ("Resource", ["arn:aws:ecr:eu-west-1:111111111111"], True),
+        ("Resource", ["arn:aws:ecr:${aws:PrincipalAccount, 'eu-west-1'}"], True),
+        ("Resource", ["arn:aws:ecr:us-east-1"], False),
         ("Resource", ["arn:aws:ecr:*:*:repository/ann/*"], True),
         ("Resource", ["arn:aws:ecr:*:*:repository/${aws:username}/*"], True),
         ("Resource", ["arn:aws:ecr:*:*:repository/${aws:nobody}/*"], False),
