@@ -89,17 +89,15 @@ def _null(key: str, values: Sequence[str]) -> Callable[[Context], bool]:
 def _quantified(
     key: str, test: Test, quantifier: str, *, negated: bool, if_absent: bool
 ) -> Callable[[Context], bool]:
-    def every(context: Context) -> bool:
-        values = context.get(key)
-        if not values:
-            return if_absent
-        return all(test(value, context) is not negated for value in values)
-
-    def some(context: Context) -> bool:
-        values = context.get(key)
-        if not values:
-            return if_absent
-        return any(test(value, context) is not negated for value in values)
-
     # Without a set operator a negation is the opposite of the whole: no value may match.
-    return every if quantifier == "ForAllValues" or (negated and not quantifier) else some
+    combined = all if quantifier == "ForAllValues" or (negated and not quantifier) else any
+
+    def holds(context: Context) -> bool:
+        values = context.get(key)
+        if not values:
+            return if_absent
+        if len(values) == 1:
+            return test(values[0], context) is not negated
+        return combined(test(value, context) is not negated for value in values)
+
+    return holds

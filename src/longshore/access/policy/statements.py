@@ -125,16 +125,18 @@ class Resources:
         arns = [_whole(each) for text, each in zip(texts, templates, strict=True) if text != "*"]
         named = any_of(arns, arn_matcher, unresolved=negated and cautious)
 
-        def test(resource: str, context: Context) -> bool:
-            return (everything or named(resource, context)) is not negated
-
         asked = frozenset(v.name for template in templates for v in template.variables)
-        return cls(tuple(texts), negated, asked, test)
+        return cls(
+            tuple(texts), negated, asked, _test(named, everything=everything, negated=negated)
+        )
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether there is nothing that the statement isn't about."""
-        return "*" in self.texts and not self.negated
+
+def _test(named: Test, *, everything: bool, negated: bool) -> Test:
+    if everything:
+        return lambda _resource, _context: not negated
+    if negated:
+        return lambda resource, context: not named(resource, context)
+    return named
 
 
 def _whole(template: Template) -> Template:
@@ -190,15 +192,20 @@ class Statement:
     actions: Actions
     resources: Resources | None
     conditions: tuple[Condition, ...]
+    _test: Test | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        test = self.resources.test if self.resources else None
+        object.__setattr__(self, "_test", test)
 
     def covers(self, resource: str, context: Context) -> bool:
         """Tell whether a request whose action and principal match matches altogether."""
-        resources = self.resources
-        if resources is not None and not resources.test(resource, context):
+        if self._test is not None and not self._test(resource, context):
             return False
-        if not self.conditions:
-            return True
-        return all(condition.holds(context) for condition in self.conditions)
+        for condition in self.conditions:  # noqa: SIM110 - each request comes by: no generator
+            if not condition.holds(context):
+                return False
+        return True
 
     @property
     def keys(self) -> frozenset[str]:

@@ -297,7 +297,7 @@ def test_any_number_of_actions_can_be_asked_about():
     policy = parse(document(SOUND[Grammar.IDENTITY]), Grammar.IDENTITY)
 
     for number in range(2_000):
-        assert len(policy.about(f"ecr:A{number}")[1]) == 1
+        assert len(policy.about(f"ecr:A{number}").allowing) == 1
     assert len(policy._found) <= 512
 
 
@@ -305,5 +305,5 @@ def test_of_thousands_of_statements_few_are_looked_at():
     elements = [statement(Action=f"ecr:A{number}") for number in range(5_000)]
     policy = parse(document(*elements, statement(Action="ecr:A1*")), Grammar.IDENTITY)
 
-    assert [each.number for each in policy.about("ecr:A4999")[1]] == [5_000]
-    assert [each.number for each in policy.about("ecr:A1234")[1]] == [1_235, 5_001]
+    assert [each.number for each in policy.about("ecr:A4999").allowing] == [5_000]
+    assert [each.number for each in policy.about("ecr:A1234").allowing] == [1_235, 5_001]

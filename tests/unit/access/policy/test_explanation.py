@@ -71,8 +71,8 @@ def test_every_statement_that_was_looked_at_tells_why_it_does_not_match():
                     "the policy asks for 192.0.2.0/24, ::1"
                 ),
                 (
-                    "Condition StringEquals aws:PrincipalTag/team: the request has no value for it, "
-                    "the policy asks for red"
+                    "Condition StringEquals aws:PrincipalTag/team: the request has no value for "
+                    "it, the policy asks for red"
                 ),
             ),
         ),
