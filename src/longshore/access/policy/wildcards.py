@@ -6,6 +6,7 @@ lengths, and without `?` as many as their sum.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,7 @@ class Wild(Enum):
 # A pattern in pieces, in which a `*` that is meant as such can't be taken for a wildcard.
 Tokens: TypeAlias = tuple[str | Wild, ...]
 Matcher: TypeAlias = Callable[[str], bool]
+_Find: TypeAlias = Callable[[str, int, int], int]
 
 
 def tokens(text: str) -> Tokens:
@@ -53,7 +55,7 @@ def matcher(pattern: Tokens) -> Matcher:
     if not middle and not tail.length and len(head.runs) == 1:
         prefix = head.runs[0]
         return lambda text: text.startswith(prefix)
-    return _Glob(head, tuple(middle), tail).matches
+    return _Glob(head, tuple((piece.finder(), piece.length) for piece in middle), tail).matches
 
 
 def arn_matcher(pattern: Tokens) -> Matcher:
@@ -140,13 +142,19 @@ class _Piece:
             position += len(run) + 1
         return True
 
-    def find(self, text: str, start: int, end: int) -> int:
+    def finder(self) -> _Find:
+        """Return what finds the piece in a text between two places, or -1."""
         if len(self.runs) == 1:
-            return text.find(self.runs[0], start, end)
-        for position in range(start, end - self.length + 1):
-            if self.is_at(text, position):
-                return position
-        return -1
+            [run] = self.runs
+            return lambda text, start, end: text.find(run, start, end)
+        # Without quantifiers: at each place there is one way to match.
+        search = re.compile(".".join(map(re.escape, self.runs)), re.DOTALL).search
+
+        def find(text: str, start: int, end: int) -> int:
+            found = search(text, start, end)
+            return found.start() if found else -1
+
+        return find
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ class _Glob:
     """A pattern with at least one `*`."""
 
     head: _Piece
-    middle: tuple[_Piece, ...]
+    middle: tuple[tuple[_Find, int], ...]
     tail: _Piece
 
     def matches(self, text: str) -> bool:
@@ -162,9 +170,9 @@ class _Glob:
         if end < position or not (self.head.is_at(text, 0) and self.tail.is_at(text, end)):
             return False
         # The first place for each piece leaves the most room for those that follow.
-        for piece in self.middle:
-            found = piece.find(text, position, end)
+        for find, length in self.middle:
+            found = find(text, position, end)
             if found < 0:
                 return False
-            position = found + piece.length
+            position = found + length
         return True
