@@ -133,12 +133,12 @@ def any_of(
     exact = frozenset(text for text in map(plain, known) if text is not None)
     patterns = tuple(compiled(pattern) for pattern in known if plain(pattern) is None)
     variable = tuple(template for template in templates if template.variables)
-    remembered = lru_cache(maxsize=_MOST_RESOLVED)(compiled)
     if not variable and not patterns:
         return lambda value, _: value in exact
     if not variable and not exact and len(patterns) == 1:
         only = patterns[0]
         return lambda value, _: only(value)
+    remembered = lru_cache(maxsize=_MOST_RESOLVED)(compiled)
 
     def matches(value: str, context: Context) -> bool:
         if value in exact:

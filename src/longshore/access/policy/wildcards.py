@@ -39,8 +39,12 @@ def tokens(text: str) -> Tokens:
 
 def plain(pattern: Tokens) -> str | None:
     """Return what a pattern without wildcards stands for, or None if it has one."""
-    runs = [token for token in pattern if isinstance(token, str)]
-    return "".join(runs) if len(runs) == len(pattern) else None
+    runs: list[str] = []
+    for token in pattern:
+        if isinstance(token, Wild):
+            return None
+        runs.append(token)
+    return "".join(runs)
 
 
 def matcher(pattern: Tokens) -> Matcher:
@@ -67,10 +71,9 @@ def arn_matcher(pattern: Tokens) -> Matcher:
     parts = arn_parts(whole)
     if all(plain(part) is not None for part in parts[:-1]):
         return matcher(whole)  # beyond the last part there is nothing to reach
-    matchers = [matcher(part) for part in parts]
     asked = [number for number, part in enumerate(parts) if part != (Wild.ANY,)]
     # From the end: the last parts differ most.
-    checks = tuple((number, matchers[number]) for number in reversed(asked))
+    checks = tuple((number, matcher(parts[number])) for number in reversed(asked))
 
     def matches(text: str) -> bool:
         found = text.split(":", 5)
