@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NULL: Final = "Null"
 _IF_EXISTS: Final = "IfExists"
+_SET_OPERATORS: Final = frozenset({"", "ForAllValues:", "ForAnyValue:"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,12 @@ def compile_condition(
     """
     if not is_condition_key(key):
         raise MalformedPolicy(f"{quoted(key)} isn't a condition key")
-    quantifier, _, name = operator.rpartition(":")
-    if name == _NULL and not quantifier:
+    quantifier, colon, name = operator.rpartition(":")
+    if operator == _NULL:
         return Condition(operator, key, tuple(values), frozenset({key}), _null(key, values))
     basic = name.removesuffix(_IF_EXISTS)
     known = OPERATORS.get(basic)
-    if known is None or quantifier not in {"", "ForAllValues", "ForAnyValue"}:
+    if known is None or quantifier + colon not in _SET_OPERATORS:
         raise MalformedPolicy(f"{quoted(operator)} isn't a condition operator")
     reading = Reading(
         variables=variables and known.has_variables, unresolved=known.negated and cautious

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from longshore.access.policy.conditions import Condition
     from longshore.access.policy.principals import Principals
 
-_ACTION = re.compile(r"(?P<service>[A-Za-z0-9-]{1,64}):(?P<name>[A-Za-z0-9*?]{1,128})")
+_ACTION = re.compile(r"(?P<service>[A-Za-z0-9-]{1,64}):(?P<name>[A-Za-z0-9_*?-]{1,128})")
 _ACCOUNT_PART: Final = 4
 _SERVICE_PART: Final = 2
 
@@ -124,7 +124,6 @@ class Resources:
         everything = "*" in texts
         arns = [_whole(each) for text, each in zip(texts, templates, strict=True) if text != "*"]
         named = any_of(arns, arn_matcher, unresolved=negated and cautious)
-
         asked = frozenset(v.name for template in templates for v in template.variables)
         return cls(
             tuple(texts), negated, asked, _test(named, everything=everything, negated=negated)

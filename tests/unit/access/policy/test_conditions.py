@@ -169,7 +169,13 @@ def test_names_of_keys_are_the_same_in_either_case():
     [
         *("stringEquals", "StringEqual", "", "IfExists", "NullIfExists", "ForAnyValue:Null"),
         *("ForSomeValues:StringEquals", "ForAnyValue:", "ForAnyValue:ForAnyValue:StringEquals"),
-        *("StringEqualsIfExistsIfExists", "StringEquals ", "ForAllValues:StringEquals:"),
+        *(
+            "StringEqualsIfExistsIfExists",
+            ":StringEquals",
+            ":Null",
+            "StringEquals ",
+            "ForAllValues:StringEquals:",
+        ),
     ],
 )
 def test_an_operator_that_is_none_is_refused(operator):
