@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 _IDENTITY_ARN = re.compile(
-    r"arn:aws:iam::(?P<account>[0-9]{12}):(?P<kind>user|group|role)(?P<path>/(?:.+/)?)(?P<name>[^/]+)"
+    r"arn:aws:iam::(?P<account>[0-9]{12}):(?P<kind>user|group|role)"
+    r"(?P<path>/(?:[\x21-\x7e]+/)?)(?P<name>[\w+=,.@-]+)",
+    re.ASCII,
 )
 _SESSION_ARN = re.compile(
-    r"arn:aws:sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[^/]+)/(?P<session>[^/]+)"
+    r"arn:aws:sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[\w+=,.@-]+)/(?P<session>[\w+=,.@-]+)",
+    re.ASCII,
 )
 _ROOT_ARN = re.compile(r"arn:aws:iam::(?P<account>[0-9]{12}):root")
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.com")

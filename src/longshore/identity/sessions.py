@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from longshore.identity.roles import Role
     from longshore.registry.context import Context
 
-_ROLE_ARN = re.compile(r"arn:aws:iam::(?P<account>[0-9]{12}):role/(?:.+/)?(?P<name>[^/]+)")
+_ROLE_ARN = re.compile(
+    r"arn:aws:iam::(?P<account>[0-9]{12}):role/(?:[\x21-\x7e]+/)?(?P<name>[\w+=,.@-]+)", re.ASCII
+)
 _NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _SHORTEST = 900
 _LONGEST_CHAINED = 3_600
