@@ -70,9 +70,16 @@ def test_what_cannot_be_a_policy_is_refused(context: Context) -> None:
     ):
         with pytest.raises(MalformedPolicyDocument):
             managed_policies.create(context, ACCOUNT, "pull", text)
-    for wrong in ({"name": "a b"}, {"name": "a" * 129}, {"path": "/!/"}, {"description": "€"}):
+    for name, path, description in (
+        ("a b", "/", ""),
+        ("a" * 129, "/", ""),
+        ("p", "/!/", ""),
+        ("p", "/", "€"),
+    ):
         with pytest.raises(ValidationError):
-            managed_policies.create(context, ACCOUNT, **{"name": "p", "document": PULL, **wrong})
+            managed_policies.create(
+                context, ACCOUNT, name, PULL, path=path, description=description
+            )
     large = allow(*(f"ecr:Action{number}" for number in range(500)))
     with pytest.raises(QuotaExceeded, match="Cannot exceed quota for PolicySize: 6144"):
         managed_policies.create(context, ACCOUNT, "pull", large)
