@@ -16,7 +16,7 @@ from longshore.access.policy import subjects
 from longshore.access.policy.evaluation import Policies, Source
 from longshore.access.policy.subjects import Subject
 from longshore.errors import UnrecognizedClient
-from longshore.identity import aws_managed_policies, documents, identities
+from longshore.identity import aws_managed_policies, documents, identities, words
 from longshore.identity.errors import NoSuchEntity
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
@@ -145,7 +145,7 @@ def of_identity(tx: Connection, identity: Identity, session: Session | None = No
         boundary=None if identity.boundary is None else read.named[identity.boundary],
         session=_narrowed(session, read.named),
     )
-    tags = identity.tags if session is None else {**identity.tags, **session.tags}
+    tags = identity.tags if session is None else words.overlaid(identity.tags, session.tags)
     if identity.kind is not Kind.ROLE:
         return Principal(
             Subject(

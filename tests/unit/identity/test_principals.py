@@ -195,13 +195,13 @@ def test_a_session_of_a_role_is_narrowed_and_has_tags_of_both(context: Context) 
         context, ACCOUNT, "deploy", trust("*"), path="/a/", tags=[("team", "a"), ("cost", "1")]
     )
     attachments.attach(context, ACCOUNT, Kind.ROLE, "deploy", ADMIN)
-    found = principals.of_role_session(context, role_session(context, tags={"team": "b"}))
+    found = principals.of_role_session(context, role_session(context, tags={"TEAM": "b"}))
     assert found.subject.kind is SubjectKind.ROLE
     assert found.subject.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/ci"
     assert found.subject.role_arn == role.identity.arn
     assert (found.user_id, found.name) == (f"{role.identity.id}:ci", "")
     assert (found.session_name, found.issued_at) == ("ci", context.clock())
-    assert found.tags == {"team": "b", "cost": "1"}
+    assert found.tags == {"TEAM": "b", "cost": "1"}
     assert may(found)
 
     pull_only = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"

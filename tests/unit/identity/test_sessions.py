@@ -321,6 +321,12 @@ def test_a_session_that_assumes_a_role_gets_an_hour_and_takes_along_what_is_tran
         assume(context, first, following, tags=[("TEAM", "b")])
     with pytest.raises(AccessDenied, match="source identity"):
         assume(context, first, following, source_identity="you")
+    # What it takes along has to be allowed like what is new.
+    for action in TRUST_EVERYTHING:
+        some = [each for each in TRUST_EVERYTHING if each != action]
+        roles.put_trust_policy(context, ACCOUNT, "next", trust("*", action=some))
+        with pytest.raises(AccessDenied, match=action):
+            assume(context, first, following)
 
 
 def test_a_user_exchanges_a_key_for_one_that_lasts_a_while(
