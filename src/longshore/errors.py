@@ -2,7 +2,7 @@
 
 A rule that refuses raises one of these, with ECR's own code, its sentence and its extra members.
 It knows no HTTP: each face has one table that turns the family into its protocol's form
-(`api/ecr/errors.py`, `api/oci/errors.py`).
+(`api/aws/errors.py`, `api/oci/errors.py`).
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ class InvalidParameter(RegistryError):
 
 
 class ValidationFailed(RegistryError):
-    """The generic form of a broken constraint, used by ECR's newer operations."""
+    """A member of the request breaks a constraint, in the words that most services share."""
 
     code = "ValidationException"
 
 
 class Serialization(RegistryError):
-    """The body isn't JSON, or a member has the wrong JSON type."""
+    """The body can't be read in the service's protocol, or a member has the wrong type."""
 
     code = "SerializationException"
 
 
 class UnknownOperation(RegistryError):
-    """`X-Amz-Target` names no operation of the service."""
+    """The request names no operation of the service."""
 
     code = "UnknownOperationException"
 
 
 class NotBuiltYet(RegistryError):
-    """An operation or a setting of ECR that Longshore doesn't have yet."""
+    """An operation or a setting of AWS's that Longshore doesn't have yet."""
 
     code = "UnsupportedOperationException"
 
@@ -157,7 +157,7 @@ class InvalidSignature(AuthenticationError):
 
 
 class ExpiredToken(AuthenticationError):
-    """A registry token whose twelve hours are over."""
+    """A registry token, or session credentials, whose time is over."""
 
     code = "ExpiredTokenException"
 
@@ -208,6 +208,27 @@ class RepositoryNotEmpty(RegistryError):
             f"The repository with name '{name}' in registry with id '{registry_id}' "
             "cannot be deleted because it still contains images"
         )
+
+
+class RepositoryPolicyNotFound(RegistryError):
+    """The repository has no policy."""
+
+    code = "RepositoryPolicyNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Repository policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    """The registry has no policy."""
+
+    code = "RegistryPolicyNotFoundException"
+
+    def __init__(self, registry_id: str) -> None:
+        super().__init__(f"Registry policy does not exist in the registry with id '{registry_id}'")
 
 
 class InvalidTagParameter(RegistryError):

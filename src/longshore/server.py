@@ -21,12 +21,16 @@ from uvicorn.supervisors import Multiprocess
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
-from longshore.api.aws.json import JsonService
-from longshore.api.aws.wording import ECR as ECR_WORDING
-from longshore.api.ecr.face import SERVICE, EcrFace
-from longshore.api.ecr.operations import OPERATIONS
+from longshore.api.aws.face import AwsFace
+from longshore.api.ecr import api as ecr
+from longshore.api.ecr import operations as ecr_operations
 from longshore.api.hosts import Hosts
+from longshore.api.iam import api as iam
+from longshore.api.iam import operations as iam_operations
 from longshore.api.oci.face import OciFace
+from longshore.api.proxies import Proxies
+from longshore.api.sts import api as sts
+from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
@@ -52,6 +56,12 @@ if TYPE_CHECKING:
     from longshore.api.http import Receive, Scope, Send
     from longshore.settings import Settings
 
+# No two services have an operation of the same name.
+_OPERATIONS = (
+    *ecr_operations.OPERATIONS,
+    *iam_operations.OPERATIONS,
+    *sts_operations.OPERATIONS,
+)
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
@@ -177,17 +187,23 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
-    ecr = EcrFace(
+    aws = AwsFace(
         context=context,
         hosts=hosts,
-        service=JsonService.load(SERVICE, ECR_WORDING),
+        json_api=ecr.load(context.limits),
+        query_apis=(iam.load(), sts.load()),
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
         workers=workers,
     )
     oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
     app = App(
-        context=context, ecr=ecr, oci=oci, workers=workers, idle_timeout=settings.idle_timeout
+        context=context,
+        aws=aws,
+        oci=oci,
+        workers=workers,
+        idle_timeout=settings.idle_timeout,
+        proxies=Proxies(settings.proxy_networks),
     )
     collecting = Recurring(
         "garbage collection", partial(_collect, context), settings.collect_interval
@@ -328,12 +344,12 @@ def _identity_file(settings: Settings) -> Path:
 
 def _rates(settings: Settings) -> dict[str, float]:
     """Return the rate limits by operation; variables lose the case of their names."""
-    operations = {name.lower(): name for name in OPERATIONS}
+    operations = {name.lower(): name for name in _OPERATIONS}
     unknown = sorted(name for name in settings.limits.rates if name.lower() not in operations)
     if unknown:
         raise CannotStart(
             f"limits.rates: there is no operation '{unknown[0]}' to limit. "
-            f"Those there are: {', '.join(OPERATIONS)}."
+            f"Those there are: {', '.join(_OPERATIONS)}."
         )
     return {operations[name.lower()]: rate for name, rate in settings.limits.rates.items()}
 

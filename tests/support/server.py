@@ -23,7 +23,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from longshore import server
-from longshore.api.ecr.face import SERVICE
+from longshore.api.ecr.api import SERVICE
 from longshore.clock import system_clock
 from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings

@@ -147,6 +147,20 @@ def list_all(context: Context, account: str, user: str | None) -> list[Descripti
         return [Description(row.id, user, row.active, row.created_at) for row in rows]
 
 
+def account_of(context: Context, key_id: str) -> str:
+    """Return the account that a long-term key belongs to, active or not.
+
+    Raises:
+        NoSuchEntity: there is no such key.
+    """
+    with context.database.read() as tx:
+        query = select(_table.c.account).where(_table.c.id == key_id)
+        account = tx.execute(query).scalar_one_or_none()
+    if account is None:
+        raise _missing(key_id)
+    return str(account)
+
+
 def set_active(
     context: Context, account: str, user: str | None, key_id: str, *, active: bool
 ) -> None:

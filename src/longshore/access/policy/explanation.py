@@ -13,6 +13,7 @@ from longshore.access.policy.statements import Effect, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
     from longshore.access.policy.conditions import Condition
     from longshore.access.policy.subjects import Request, Subject
 
