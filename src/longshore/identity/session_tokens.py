@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 _PURPOSE = "session token"
-_LONGEST = 65_536
+_LONGEST = 16_384
 
 
 @dataclass(frozen=True, slots=True)
