@@ -165,6 +165,29 @@ class ExpiredToken(AuthenticationError):
         super().__init__("Your authorization token has expired. Reauthenticate and try again.")
 
 
+class ExpiredIdentityToken(ExpiredToken):
+    """The ID token of a foreign identity provider isn't valid any more."""
+
+    def __init__(self, now: int, expires_at: int) -> None:
+        RegistryError.__init__(
+            self,
+            f"Token expired: current date/time {now} must be before "
+            f"the expiration date/time {expires_at}",
+        )
+
+
+class InvalidIdentityToken(AuthenticationError):
+    """An ID token that its provider doesn't vouch for, or not for this."""
+
+    code = "InvalidIdentityToken"
+
+
+class ProviderUnreachable(AuthenticationError):
+    """The keys of a foreign identity provider can't be had; it may help to try again."""
+
+    code = "IDPCommunicationError"
+
+
 class AccessDenied(RegistryError):
     """The caller is known and may not do this."""
 

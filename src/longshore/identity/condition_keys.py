@@ -100,6 +100,10 @@ def _of_principal(principal: Principal) -> Values:
         values["aws:username"] = (principal.name,)
     if principal.issued_at is not None:
         values["aws:tokenissuetime"] = (_moment(principal.issued_at),)
+    if principal.session is not None and principal.session.source_identity:
+        values["aws:sourceidentity"] = (principal.session.source_identity,)
+    if principal.session is not None and principal.session.provider:
+        values["aws:federatedprovider"] = (principal.session.provider,)
     return {**values, **of_tags("aws:principaltag/", principal.tags)}
 
 
