@@ -103,6 +103,17 @@ class Throttling(RegistryError):
         super().__init__("Rate exceeded")
 
 
+class TooManyFailures(Throttling):
+    """So many attempts to authenticate failed at one address that it has to wait."""
+
+    def __init__(self) -> None:
+        RegistryError.__init__(
+            self,
+            "Rate exceeded: too many requests with wrong credentials came from this address. "
+            "Check the credentials, and try again in a minute.",
+        )
+
+
 class Server(RegistryError):
     """A failure of the server's own."""
 
@@ -163,6 +174,29 @@ class ExpiredToken(AuthenticationError):
 
     def __init__(self) -> None:
         super().__init__("Your authorization token has expired. Reauthenticate and try again.")
+
+
+class ExpiredIdentityToken(ExpiredToken):
+    """The ID token of a foreign identity provider isn't valid any more."""
+
+    def __init__(self, now: int, expires_at: int) -> None:
+        RegistryError.__init__(
+            self,
+            f"Token expired: current date/time {now} must be before "
+            f"the expiration date/time {expires_at}",
+        )
+
+
+class InvalidIdentityToken(AuthenticationError):
+    """An ID token that its provider doesn't vouch for, or not for this."""
+
+    code = "InvalidIdentityToken"
+
+
+class ProviderUnreachable(AuthenticationError):
+    """The keys of a foreign identity provider can't be had; it may help to try again."""
+
+    code = "IDPCommunicationError"
 
 
 class AccessDenied(RegistryError):

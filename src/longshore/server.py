@@ -95,7 +95,7 @@ def open_context(settings: Settings) -> Context:
         OSError, ValueError: there is none, or it can't be used.
     """
     # First: without a key there is no store, and none must come to be by looking for it.
-    server_key = ServerKey.read(_server_key_file(settings))
+    server_key = ServerKey.read(server_key_file(settings))
     limits = settings.limits.model_dump(exclude={"rates"})
     dialect = DIALECTS[settings.compatibility]
     rules = replace(dialect.manifest_rules, max_bytes=settings.limits.manifest_size)
@@ -125,7 +125,7 @@ def prepare(settings: Settings) -> Start:
     _check_certificate(settings)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ServerKey.read_or_create(_server_key_file(settings))
+        ServerKey.read_or_create(server_key_file(settings))
         context = open_context(settings)
         migrate(context.database)
     except OSError as error:
@@ -307,7 +307,8 @@ def _trail(settings: Settings) -> Trail:
     )
 
 
-def _server_key_file(settings: Settings) -> Path:
+def server_key_file(settings: Settings) -> Path:
+    """Return the file of the server's keys, the newest first."""
     return settings.data / "server.key"
 
 
@@ -327,7 +328,8 @@ def check_identity(context: Context, settings: Settings) -> None:
             "Start with the database of before, or with another data directory: to a stranger's "
             "database, every blob here would be garbage."
         )
-    if known.server_key_id != context.server_key.id:
+    # One of them: a rotation that was cut short has changed the file and not the database.
+    if known.server_key_id not in context.server_key.ids:
         raise CannotStart(
             "The database was written with another server key than the one in the data "
             "directory. Put the right server.key there, or start with another database."

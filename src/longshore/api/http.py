@@ -136,9 +136,9 @@ class Request:
     @property
     def source_ip(self) -> str:
         """The client's address, or "" where it has none."""
-        forwarded = [
+        forwarded = (
             value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
-        ]
+        )
         return self._proxies.client_of(self._peer, forwarded)
 
     def surroundings(self, region: str) -> Surroundings:

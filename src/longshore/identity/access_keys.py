@@ -36,7 +36,7 @@ _ID_LENGTH = 20
 _SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
 _SECRET_LENGTH = 40
 _PURPOSE = "access key"
-_MOST = 2
+MOST = 2
 
 # As IAM's model has it ("accessKeyIdType").
 _LONGEST_ID = 128
@@ -127,8 +127,8 @@ def create(context: Context, account: str, user: str | None) -> tuple[AccessKey,
         user_id = _owner(tx, account, user)
         store(tx, seal_of(context), key, account=account, user_id=user_id, now=now)
         count = select(func.count()).where(*_of(account, user_id))
-        if tx.execute(count).scalar_one() > _MOST:
-            raise QuotaExceeded.of(f"AccessKeysPer{'User' if user else 'Account'}", _MOST)
+        if tx.execute(count).scalar_one() > MOST:
+            raise QuotaExceeded.of(f"AccessKeysPer{'User' if user else 'Account'}", MOST)
     return key, Description(key.id, user, active=True, created_at=now)
 
 

@@ -16,7 +16,7 @@ from longshore.access.policy import subjects
 from longshore.access.policy.evaluation import Policies, Source
 from longshore.access.policy.subjects import Subject
 from longshore.errors import UnrecognizedClient
-from longshore.identity import aws_managed_policies, documents, identities
+from longshore.identity import aws_managed_policies, documents, identities, words
 from longshore.identity.errors import NoSuchEntity
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 _IDENTITY_ARN = re.compile(
-    r"arn:aws:iam::(?P<account>[0-9]{12}):(?P<kind>user|group|role)(?P<path>/(?:.+/)?)(?P<name>[^/]+)"
+    r"arn:aws:iam::(?P<account>[0-9]{12}):(?P<kind>user|group|role)"
+    r"(?P<path>/(?:[\x21-\x7e]+/)?)(?P<name>[\w+=,.@-]+)",
+    re.ASCII,
 )
 _SESSION_ARN = re.compile(
-    r"arn:aws:sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[^/]+)/(?P<session>[^/]+)"
+    r"arn:aws:sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[\w+=,.@-]+)/(?P<session>[\w+=,.@-]+)",
+    re.ASCII,
 )
 _ROOT_ARN = re.compile(r"arn:aws:iam::(?P<account>[0-9]{12}):root")
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.com")
@@ -142,7 +145,7 @@ def of_identity(tx: Connection, identity: Identity, session: Session | None = No
         boundary=None if identity.boundary is None else read.named[identity.boundary],
         session=_narrowed(session, read.named),
     )
-    tags = identity.tags if session is None else {**identity.tags, **session.tags}
+    tags = identity.tags if session is None else words.overlaid(identity.tags, session.tags)
     if identity.kind is not Kind.ROLE:
         return Principal(
             Subject(

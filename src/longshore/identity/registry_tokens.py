@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from longshore.access.sealing import BrokenSeal
 from longshore.clock import SECOND
 from longshore.errors import AccessDenied, ExpiredToken, UnrecognizedClient
-from longshore.identity import access_keys
+from longshore.identity import access_keys, robot_tokens
 from longshore.identity.session_tokens import Session
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from longshore.names import Registry
     from longshore.registry.context import Context
 
-USER_NAME = "AWS"
+USER_NAME = robot_tokens.ANYBODY
 _PURPOSE = "registry token"
 # A session brings its policies and tags along.
-_MAX_LENGTH = 65_536
+_MAX_LENGTH = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ def issue(context: Context, credentials: Credentials, region: str) -> RegistryTo
     claims = {"key": credentials.key_id, "region": region, "expires": expires_at}
     if credentials.session is not None:
         claims["session"] = credentials.session.claims()
-    sealed = context.server_key.seal_for(_PURPOSE).close(json.dumps(claims).encode())
+    content = json.dumps(claims, ensure_ascii=False)
+    sealed = context.server_key.seal_for(_PURPOSE).close(content.encode())
     # The form of ECR's own passwords, for tools that look inside to learn when they expire.
     document = {
         "payload": base64.b64encode(sealed).decode(),
@@ -71,14 +72,21 @@ def issue(context: Context, credentials: Credentials, region: str) -> RegistryTo
     return RegistryToken(base64.b64encode(json.dumps(document).encode()).decode(), expires_at)
 
 
-def authenticate(context: Context, password: str, registry: Registry) -> Principal:
-    """Return whom a token stands for, with what they may do now.
+def authenticate(
+    context: Context, password: str, registry: Registry, user: str = USER_NAME
+) -> Principal:
+    """Return whom a password stands for, with what they may do now: a token, or a robot's.
 
     Raises:
-        UnrecognizedClient: it isn't a token of this server, or its key, user or role is gone.
+        UnrecognizedClient: it isn't a token of this server, or its key, user or role is gone; or
+            it isn't `user`'s.
         ExpiredToken: its time is over.
         AccessDenied: it is another region's.
     """
+    if robot_tokens.is_one(password):
+        return robot_tokens.authenticate(context, password, user)
+    if user != USER_NAME:
+        raise UnrecognizedClient
     claims, principal = context.memory.answer(
         ("registry token", password), lambda: _read(context, password)
     )

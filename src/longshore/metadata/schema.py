@@ -187,6 +187,8 @@ registry_credentials = Table(
     Column("id", String(32), primary_key=True),
     Column("user_id", String(32), ForeignKey("identities.id"), nullable=False, index=True),
     Column("description", Text, nullable=False),
+    # SHA-256 of the secret in the password, which nobody could guess.
+    Column("digest", LargeBinary, nullable=False),
     # What it may be used for, at most: a policy document.
     Column("scope", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
