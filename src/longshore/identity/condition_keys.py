@@ -37,6 +37,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
 
     Args:
         principal: who asks.
+        resource_account: the account of what is asked for.
         surroundings: of the request.
         now: when it came.
         resource_tags: the tags of the repository that it is for.
@@ -45,13 +46,16 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
 
     def __init__(
         self,
+        *,
         principal: Principal,
+        resource_account: str,
         surroundings: Surroundings,
         now: Millis,
         resource_tags: Mapping[str, str],
         of_request: Values,
     ) -> None:
         self._principal = principal
+        self._resource_account = resource_account
         self._surroundings = surroundings
         self._now = now
         self._resource_tags = resource_tags
@@ -71,6 +75,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         if not self._values:
             self._values = {
                 **_of_principal(self._principal),
+                "aws:resourceaccount": (self._resource_account,),
                 **_of_surroundings(self._surroundings, self._now),
                 **of_tags("aws:resourcetag/", self._resource_tags),
                 **of_tags("ecr:resourcetag/", self._resource_tags),
@@ -98,8 +103,14 @@ def _of_principal(principal: Principal) -> Values:
     values["aws:userid"] = (principal.user_id,)
     if principal.name:
         values["aws:username"] = (principal.name,)
-    if principal.issued_at is not None:
-        values["aws:tokenissuetime"] = (_moment(principal.issued_at),)
+    if session := principal.session:
+        values["aws:tokenissuetime"] = (_moment(session.issued_at),)
+        # There is no second factor, and only sessions tell.
+        values["aws:multifactorauthpresent"] = ("false",)
+        if session.source_identity:
+            values["aws:sourceidentity"] = (session.source_identity,)
+        if session.provider:
+            values["aws:federatedprovider"] = (session.provider,)
     if principal.session is not None and principal.session.source_identity:
         values["aws:sourceidentity"] = (principal.session.source_identity,)
     if principal.session is not None and principal.session.provider:
@@ -110,6 +121,9 @@ def _of_principal(principal: Principal) -> Values:
 def _of_surroundings(surroundings: Surroundings, now: Millis) -> Values:
     values = {
         "aws:currenttime": (_moment(now),),
+        # No service of AWS's own asks, nor does one ask for somebody.
+        "aws:principalisawsservice": ("false",),
+        "aws:viaawsservice": ("false",),
         "aws:epochtime": (str(now // SECOND),),
         "aws:requestedregion": (surroundings.region,),
         "aws:securetransport": ("true" if surroundings.secure_transport else "false",),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 OTHER_ACCOUNT = "111122223333"
 PULL, PUSH = "ecr:BatchGetImage", "ecr:PutImage"
 ARN = REGISTRY.repository_arn(REPOSITORY)
+PROVIDER_ARN = f"arn:aws:iam::{ACCOUNT}:oidc-provider/id.example"
 HERE = Surroundings(region=REGISTRY.region)
 ON_REPOSITORY = Need.on(REGISTRY, REPOSITORY, PULL)
 
@@ -67,7 +68,14 @@ def session(*statements: Mapping[str, Any], **members: Any) -> Principal:
         subject,
         Policies((identity_policy(*statements),)),
         user_id="AROABUILDER:job-1",
-        session=Session("AROABUILDER", "job-1", 1_700_000_000_000, 1_700_003_600_000),
+        session=Session(
+            "AROABUILDER",
+            "job-1",
+            1_700_000_000_000,
+            1_700_003_600_000,
+            source_identity="bob",
+            provider=PROVIDER_ARN,
+        ),
         **members,
     )
 
@@ -317,6 +325,13 @@ CONDITIONS: list[tuple[Any, Need, str, str, str]] = [
     (JOB, ON_REPOSITORY, "StringEquals", "aws:userid", "AROABUILDER:job-1"),
     (JOB, ON_REPOSITORY, "DateEquals", "aws:TokenIssueTime", "2023-11-14T22:13:20Z"),
     (ANN, ON_REPOSITORY, "Null", "aws:TokenIssueTime", "true"),
+    (JOB, ON_REPOSITORY, "Bool", "aws:MultiFactorAuthPresent", "false"),
+    (ANN, ON_REPOSITORY, "Null", "aws:MultiFactorAuthPresent", "true"),
+    (JOB, ON_REPOSITORY, "StringEquals", "aws:SourceIdentity", "bob"),
+    (JOB, ON_REPOSITORY, "ArnEquals", "aws:FederatedProvider", PROVIDER_ARN),
+    (ANN, ON_REPOSITORY, "StringEquals", "aws:ResourceAccount", ACCOUNT),
+    (ANN, ON_REPOSITORY, "Bool", "aws:PrincipalIsAWSService", "false"),
+    (ANN, ON_REPOSITORY, "Bool", "aws:ViaAWSService", "false"),
     (ANN, ON_REPOSITORY, "IpAddress", "aws:SourceIp", "192.0.2.0/24"),
     (ANN, ON_REPOSITORY, "Bool", "aws:SecureTransport", "true"),
     (ANN, ON_REPOSITORY, "StringLike", "aws:UserAgent", "docker/*"),
@@ -349,7 +364,7 @@ def _another(operator: str, value: str) -> str:
     match operator:
         case "Null" | "Bool":
             return {"true": "false", "false": "true"}[value]
-        case "ArnLike":
+        case "ArnLike" | "ArnEquals":
             return f"{USER_ARN}/*"
         case "IpAddress":
             return "198.51.100.0/24"

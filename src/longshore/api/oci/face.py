@@ -12,7 +12,7 @@ from longshore.api.http import log_own_failure
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.routes import find_route
-from longshore.errors import RegistryError, Server, UnrecognizedClient
+from longshore.errors import AccessDenied, RegistryError, Server, UnrecognizedClient
 from longshore.identity import authorization, registry_tokens
 from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
@@ -124,17 +124,24 @@ class OciFace:
             UnrecognizedClient: nobody knows; who has credentials will show them then.
             AccessDenied: they are known, and may not.
         """
-        if password is None:
-            allowed = (
-                authorization.allows(context, ANONYMOUS, need, surroundings) for need in needs
-            )
-            if not needs or not all(allowed):
-                raise UnrecognizedClient
-            return ANONYMOUS
-        principal = registry_tokens.authenticate(context, password, registry)
-        for need in needs:
-            authorization.require(context, principal, need, surroundings)
-        return principal
+        if password is not None:
+            principal = registry_tokens.authenticate(context, password, registry)
+            _require_all(context, principal, needs, surroundings)
+            return principal
+        if not needs:
+            raise UnrecognizedClient
+        try:
+            _require_all(context, ANONYMOUS, needs, surroundings)
+        except AccessDenied:
+            raise UnrecognizedClient from None
+        return ANONYMOUS
+
+
+def _require_all(
+    context: Context, principal: Principal, needs: list[Need], surroundings: Surroundings
+) -> None:
+    for need in needs:
+        authorization.require(context, principal, need, surroundings)
 
 
 def _versioned(response: Response) -> Response:
