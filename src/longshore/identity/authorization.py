@@ -192,12 +192,12 @@ def _gather(
         in_force = replace(in_force, repository=policy_instead)
     account = _account_of(need, principal)
     keys = ConditionKeys(
-        principal=principal,
+        principal,
+        surroundings,
+        context.clock(),
+        {} if in_force is None else in_force.tags,
+        need.values,
         resource_account=account,
-        surroundings=surroundings,
-        now=context.clock(),
-        resource_tags={} if in_force is None else in_force.tags,
-        of_request=need.values,
     )
     request = Request(need.action, need.resource, account, keys)
     return _Question(principal, _sources(in_force, need.action), request)

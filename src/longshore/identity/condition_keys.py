@@ -37,29 +37,29 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
 
     Args:
         principal: who asks.
-        resource_account: the account of what is asked for.
         surroundings: of the request.
         now: when it came.
         resource_tags: the tags of the repository that it is for.
         of_request: the keys that it gives itself, which count before all others.
+        resource_account: the account of what it is for; "" where that isn't settled.
     """
 
     def __init__(
         self,
-        *,
         principal: Principal,
-        resource_account: str,
         surroundings: Surroundings,
         now: Millis,
         resource_tags: Mapping[str, str],
         of_request: Values,
+        *,
+        resource_account: str = "",
     ) -> None:
         self._principal = principal
-        self._resource_account = resource_account
         self._surroundings = surroundings
         self._now = now
         self._resource_tags = resource_tags
         self._of_request = of_request
+        self._resource_account = resource_account
         self._values: dict[str, tuple[str, ...]] = {}
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
@@ -75,10 +75,8 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         if not self._values:
             self._values = {
                 **_of_principal(self._principal),
-                "aws:resourceaccount": (self._resource_account,),
+                **_of_resource(self._resource_account, self._resource_tags),
                 **_of_surroundings(self._surroundings, self._now),
-                **of_tags("aws:resourcetag/", self._resource_tags),
-                **of_tags("ecr:resourcetag/", self._resource_tags),
                 **self._of_request,
             }
         return self._values
@@ -133,6 +131,11 @@ def _of_surroundings(surroundings: Surroundings, now: Millis) -> Values:
     if surroundings.user_agent is not None:
         values["aws:useragent"] = (surroundings.user_agent,)
     return values
+
+
+def _of_resource(account: str, tags: Mapping[str, str]) -> Values:
+    values = {**of_tags("aws:resourcetag/", tags), **of_tags("ecr:resourcetag/", tags)}
+    return {**values, "aws:resourceaccount": (account,)} if account else values
 
 
 def _moment(time: Millis) -> str:
