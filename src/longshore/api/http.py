@@ -135,9 +135,9 @@ class Request:
 
     def surroundings(self, region: str) -> Surroundings:
         """Return what the conditions of policies may ask of a request for `region`."""
-        forwarded = [
+        forwarded = (
             value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
-        ]
+        )
         return Surroundings(
             request_id=self.id,
             region=region,

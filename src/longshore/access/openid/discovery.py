@@ -122,7 +122,7 @@ class Discovery:
         if host.netloc.lower() != own.netloc.lower() and host.hostname not in self._key_hosts:
             raise CannotFetch(
                 f"its keys are at {host.hostname}, which isn't its own host. If that is right, "
-                "list it (outgoing.key_hosts)"
+                "list it (openid_key_hosts)"
             )
 
 
