@@ -60,6 +60,14 @@ class Person:
         """Call the ECR API."""
         return self.server.call(operation, document, key=(self.key.id, self.key.secret))
 
+    def query(self, service: str, action: str, members: Mapping[str, str] | None = None) -> Answer:
+        """Call the API of IAM or STS."""
+        return self.server.query(service, action, members, key=(self.key.id, self.key.secret))
+
+    def client(self, service: str) -> Any:
+        """Return boto3's client for a service."""
+        return self.server.client(service, (self.key.id, self.key.secret))
+
     def oci(
         self,
         method: str,

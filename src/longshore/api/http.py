@@ -136,9 +136,9 @@ class Request:
     @property
     def client_address(self) -> str:
         """The client's IP address, or "" where it has none; trusted proxies aren't the client."""
-        forwarded = [
+        forwarded = (
             value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
-        ]
+        )
         return self._proxies.client_of(self._peer, forwarded)
 
     def surroundings(self, region: str) -> Surroundings:
