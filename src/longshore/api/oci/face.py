@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import inspect
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from longshore.api.http import log_own_failure
@@ -84,6 +84,7 @@ class OciFace:
         route, name, argument = _find_route(request, is_anonymous=credentials is None)
         needs = route.needs(request, registry, name)
         surroundings = request.surroundings(registry.region)
+        body = b""
         is_counted = False
 
         def admit(context: Context) -> Call:
@@ -102,7 +103,7 @@ class OciFace:
                 context=context,
                 workers=self._workers,
                 request=request,
-                body=b"",
+                body=body,
                 registry=registry,
                 principal=principal,
                 surroundings=surroundings,
@@ -113,12 +114,12 @@ class OciFace:
         if inspect.iscoroutinefunction(route.handler):
             call = await self._workers.run(admit, self._context)
             return cast("Response", await route.handler(call))
-        handler = cast("Callable[[Call], Response]", route.handler)
         if route.reads_manifest:
-            # Only who may come in may send what takes memory.
-            call = await self._workers.run(admit, self._context)
+            # Only who may come in may send what takes memory. Whether they still may is asked
+            # again when it is there.
+            await self._workers.run(admit, self._context)
             body = await request.body(self._context.limits.manifest_size)
-            return await self._workers.run(handler, replace(call, body=body))
+        handler = cast("Callable[[Call], Response]", route.handler)
         if route.is_hot:
             with suppress(NotInMemory):
                 return handler(admit(self._without_waiting))
