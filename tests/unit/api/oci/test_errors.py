@@ -36,6 +36,8 @@ ECR = ecr_api.load(Limits())
 
     from longshore.registry.dialect import Compatibility
 
+ECR = ecr_api.load(Limits())
+
 # OCI distribution-spec, "Error Codes", and three words for what it has none for.
 CODES = {
     "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID",
