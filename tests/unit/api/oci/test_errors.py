@@ -32,8 +32,6 @@ from longshore.registry.manifests import InvalidManifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ECR = ecr_api.load(Limits())
-
     from longshore.registry.dialect import Compatibility
 
 ECR = ecr_api.load(Limits())
