@@ -103,6 +103,17 @@ class Throttling(RegistryError):
         super().__init__("Rate exceeded")
 
 
+class TooManyFailures(Throttling):
+    """So many attempts to authenticate failed at one address that it has to wait."""
+
+    def __init__(self) -> None:
+        RegistryError.__init__(
+            self,
+            "Rate exceeded: too many requests with wrong credentials came from this address. "
+            "Check the credentials, and try again in a minute.",
+        )
+
+
 class Server(RegistryError):
     """A failure of the server's own."""
 

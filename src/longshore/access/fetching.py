@@ -86,7 +86,7 @@ class Fetcher:
             if refused:
                 raise CannotFetch(
                     f"{host} leads to {refused[0]}, which is no public address. If it is meant, "
-                    "allow it (outgoing.private_addresses)."
+                    "allow it (outgoing_private_addresses)."
                 )
         failure: OSError = ConnectionError(f"{host} has no address")
         for address in addresses:

@@ -92,10 +92,12 @@ class Need:
         if not folded.startswith("ecr:") or folded in _ACTIONS_OF_THE_CALLER:
             return cls(action, resource, values=values)
         match = _REPOSITORIES_ARN.fullmatch(resource)
-        registry = own if match is None else Registry(match["account"], match["region"])
-        is_one = match is not None and is_repository_name(match["name"])
+        if match is None:
+            return cls(action, resource, own, values=values)
+        registry, name = Registry(match["account"], match["region"]), match["name"]
         # What is to be made has no policy of its own.
-        name = match["name"] if is_one and folded != "ecr:createrepository" else None
+        if not is_repository_name(name) or folded == "ecr:createrepository":
+            return cls(action, resource, registry, values=values)
         return cls(action, resource, registry, name, values)
 
 

@@ -79,7 +79,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         return self._values
 
 
-def of_tags(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def of_tags(prefix: str, tags: Mapping[str, str]) -> Values:
     """Return the keys of tags; tags that differ in case only are one key with two values."""
     values: dict[str, tuple[str, ...]] = {}
     for key, value in tags.items():
@@ -88,7 +88,7 @@ def of_tags(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return values
 
 
-def _of_principal(principal: Principal) -> dict[str, tuple[str, ...]]:
+def _of_principal(principal: Principal) -> Values:
     subject = principal.subject
     values = {"aws:principaltype": (_PRINCIPAL_TYPES[subject.kind],)}
     if subject.kind is Kind.ANONYMOUS:
@@ -100,10 +100,14 @@ def _of_principal(principal: Principal) -> dict[str, tuple[str, ...]]:
         values["aws:username"] = (principal.name,)
     if principal.issued_at is not None:
         values["aws:tokenissuetime"] = (_moment(principal.issued_at),)
-    return values | of_tags("aws:principaltag/", principal.tags)
+    if principal.session is not None and principal.session.source_identity:
+        values["aws:sourceidentity"] = (principal.session.source_identity,)
+    if principal.session is not None and principal.session.provider:
+        values["aws:federatedprovider"] = (principal.session.provider,)
+    return {**values, **of_tags("aws:principaltag/", principal.tags)}
 
 
-def _of_surroundings(surroundings: Surroundings, now: Millis) -> dict[str, tuple[str, ...]]:
+def _of_surroundings(surroundings: Surroundings, now: Millis) -> Values:
     values = {
         "aws:currenttime": (_moment(now),),
         "aws:epochtime": (str(now // SECOND),),

@@ -44,7 +44,8 @@ _LONGEST_OF_ROOT = 3_600
 _LONGEST_OF_ROLE = 43_200
 _LARGEST_POLICY = 2_048
 _MOST_POLICY_ARNS = 10
-# What STS packs policies and tags into is its secret; here it is so many characters.
+# What STS packs policies and tags into is its secret; here it is so many bytes. The longest token
+# that is read (`session_tokens`, `registry_tokens`) has room for twice as many.
 _SPACE = 4_096
 # So that nobody can tell a role that doesn't exist from one that doesn't trust them.
 _TRUSTS_NOBODY = """{
@@ -220,6 +221,18 @@ def assume_role_with_web_identity(
     )
 
 
+def account_of_role(arn: str) -> str:
+    """Return the account that a role belongs to.
+
+    Raises:
+        ValidationError: `arn` isn't the ARN of a role.
+    """
+    match = _ROLE_ARN.fullmatch(arn)
+    if match is None:
+        raise ValidationError(f"{arn} is invalid")
+    return match["account"]
+
+
 def get_session_token(
     context: Context, credentials: Credentials, duration_seconds: int | None = None
 ) -> SessionCredentials:
@@ -375,8 +388,9 @@ def _check_policies(context: Context, account: str, wish: Wish) -> None:
 
 
 def _packed_size(session: Session) -> int:
-    used = sum(map(len, (*session.policies, *session.policy_arns, *session.transitive)))
-    used += sum(len(key) + len(value) for key, value in session.tags.items())
+    texts = (*session.policies, *session.policy_arns, *session.transitive)
+    tags = (text for tag in session.tags.items() for text in tag)
+    used = sum(len(text.encode()) for text in (*texts, *tags))
     percent = -(-used * 100 // _SPACE)
     if percent > 100:
         raise PackedPolicyTooLarge(

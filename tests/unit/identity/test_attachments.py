@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from longshore.identity.errors import InvalidInput, NoSuchEntity, QuotaExceeded
 from longshore.identity.kinds import Kind
 from tests.support.identities import ACCOUNT
 from tests.support.policies import allow, trust
+from tests.support.threads import at_once, outcome
 
 if TYPE_CHECKING:
     from longshore.registry.context import Context
@@ -109,6 +111,23 @@ def test_those_who_have_a_policy_are_listed(context: Context) -> None:
     first = attachments.list_entities(context, ACCOUNT, ARN, limit=3)
     seen = {(each.kind.value, each.name) for each in first.items}
     assert listed(ARN, after=first.next) == (everybody | {("user", "bounded")}) - seen
+
+
+@pytest.mark.usefixtures("somebody")
+def test_nobody_has_a_policy_that_was_deleted_at_the_same_moment(context: Context) -> None:
+    for number in range(5):
+        arn = managed_policies.create(context, ACCOUNT, f"p{number}", allow("ecr:*")).arn
+        outcomes = at_once(
+            [
+                outcome(partial(attachments.attach, context, ACCOUNT, Kind.USER, "x", arn)),
+                outcome(partial(boundaries.put, context, ACCOUNT, Kind.ROLE, "x", arn)),
+                outcome(partial(managed_policies.remove, context, ACCOUNT, arn)),
+            ]
+        )
+        attached = attachments.list_all(context, ACCOUNT, Kind.USER, "x").items
+        had = {each.arn for each in attached} | {roles.get(context, ACCOUNT, "x").identity.boundary}
+        there = {each.arn for each in managed_policies.list_all(context, ACCOUNT).items}
+        assert (arn in had) is (arn in there), outcomes
 
 
 @pytest.mark.usefixtures("somebody")

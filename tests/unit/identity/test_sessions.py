@@ -443,6 +443,19 @@ def test_a_registry_token_of_a_session_outlives_it_but_not_its_role(
 
 
 @pytest.mark.usefixtures("role")
+def test_the_largest_session_still_has_tokens_that_are_read(context: Context) -> None:
+    ann = user(context, "ann")
+    wide = {"tags": [(f"k{number}", "語" * 80) for number in range(16)]}
+    quoted = {"policy": allow("*") + "\n" * (2_048 - len(allow("*")))}
+    for wish in (wide, quoted, {"tags": wide["tags"][:8], **quoted}):
+        assumed = assume(context, ann, **wish)
+        assert 50 <= assumed.packed_size <= 100
+        found = used(context, assumed.credentials)
+        password = registry_tokens.issue(context, found, REGISTRY.region).password
+        assert registry_tokens.authenticate(context, password, REGISTRY) == found.principal
+
+
+@pytest.mark.usefixtures("role")
 def test_a_session_token_is_good_whole_here_and_with_its_own_key_alone(context: Context) -> None:
     ann = user(context, "ann")
     first, second = (assume(context, ann).credentials for _ in range(2))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.api.iam.descriptions import pairs
 from longshore.api.iam.names import user_name
-from longshore.identity import identities, managed_policies
+from longshore.identity import identities, managed_policies, operators
 from longshore.identity.authorization import Need
 from longshore.identity.condition_keys import of_tags
 from longshore.identity.errors import InvalidInput, NoSuchEntity
@@ -113,6 +113,7 @@ def _on_identity(
     if found is None:
         arn = f"arn:aws:iam::{call.caller.account}:{kind.value}/{name}"
         return Need(action, arn, values=values)
+    operators.protect(call.principal, found, action)
     # Who may change permissions may be bound to those whom a boundary holds.
     boundary = {} if found.boundary is None else {"iam:permissionsboundary": (found.boundary,)}
     return Need(action, found.arn, values=_values_of_tags(found.tags) | boundary | values)
