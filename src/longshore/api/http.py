@@ -133,15 +133,20 @@ class Request:
             self.method, self.raw_path.partition(b"?")[0], self.raw_query, self.headers
         )
 
-    def surroundings(self, region: str) -> Surroundings:
-        """Return what the conditions of policies may ask of a request for `region`."""
+    @property
+    def client_address(self) -> str:
+        """The client's IP address, or "" where it has none; trusted proxies aren't the client."""
         forwarded = (
             value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
         )
+        return self._proxies.client_of(self._peer, forwarded)
+
+    def surroundings(self, region: str) -> Surroundings:
+        """Return what the conditions of policies may ask of a request for `region`."""
         return Surroundings(
             request_id=self.id,
             region=region,
-            source_ip=self._proxies.client_of(self._peer, forwarded),
+            source_ip=self.client_address,
             secure_transport=self.scheme == "https",
             user_agent=self.header(b"user-agent"),
         )

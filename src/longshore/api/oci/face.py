@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import inspect
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from longshore.api.http import log_own_failure
@@ -20,6 +22,7 @@ from longshore.registry.memory import NotInMemory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from longshore.api.attempts import Attempts
     from longshore.api.hosts import Hosts
     from longshore.api.http import Request, Response
     from longshore.api.oci.routes import Route
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from longshore.api.workers import Workers
     from longshore.identity.authorization import Need, Surroundings
     from longshore.identity.principals import Principal
-    from longshore.names import Registry
     from longshore.registry.context import Context
 
 _READING = frozenset({"GET", "HEAD"})
@@ -40,16 +42,24 @@ class OciFace:
         context: the store.
         hosts: the names under which the server is known.
         throttle: counts requests.
+        attempts: counts failures to authenticate.
         workers: where the rules run.
     """
 
     def __init__(
-        self, *, context: Context, hosts: Hosts, throttle: Throttle, workers: Workers
+        self,
+        *,
+        context: Context,
+        hosts: Hosts,
+        throttle: Throttle,
+        attempts: Attempts,
+        workers: Workers,
     ) -> None:
         self._context = context
         self._without_waiting = context.without_waiting()
         self._hosts = hosts
         self._throttle = throttle
+        self._attempts = attempts
         self._workers = workers
 
     async def answer(self, request: Request) -> Response:
@@ -70,8 +80,8 @@ class OciFace:
 
     async def _answer(self, request: Request) -> Response:
         registry = self._hosts.registry_of(request.host)
-        password = _password(request)
-        route, name, argument = _find_route(request, is_anonymous=password is None)
+        credentials = _credentials(request)
+        route, name, argument = _find_route(request, is_anonymous=credentials is None)
         needs = route.needs(request, registry, name)
         surroundings = request.surroundings(registry.region)
         body = b""
@@ -79,7 +89,13 @@ class OciFace:
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
-            principal = self._principal(context, password, registry, needs, surroundings)
+            principal = ANONYMOUS
+            if credentials is not None:
+                with self._attempts.watch(request.client_address, credentials.digest):
+                    principal = registry_tokens.authenticate(
+                        context, credentials.password, registry, credentials.user
+                    )
+            _authorize(context, principal, needs, surroundings)
             if not is_counted:
                 self._throttle.count(route.operation, registry)
                 is_counted = True
@@ -110,38 +126,25 @@ class OciFace:
         # One hop: who it is and what they want in the same thread.
         return await self._workers.run(lambda: handler(admit(self._context)))
 
-    @staticmethod
-    def _principal(
-        context: Context,
-        password: str | None,
-        registry: Registry,
-        needs: list[Need],
-        surroundings: Surroundings,
-    ) -> Principal:
-        """Return who sends a request, and may.
 
-        Raises:
-            UnrecognizedClient: nobody knows; who has credentials will show them then.
-            AccessDenied: they are known, and may not.
-        """
-        if password is not None:
-            principal = registry_tokens.authenticate(context, password, registry)
-            _require_all(context, principal, needs, surroundings)
-            return principal
-        if not needs:
-            raise UnrecognizedClient
-        try:
-            _require_all(context, ANONYMOUS, needs, surroundings)
-        except AccessDenied:
-            raise UnrecognizedClient from None
-        return ANONYMOUS
-
-
-def _require_all(
+def _authorize(
     context: Context, principal: Principal, needs: list[Need], surroundings: Surroundings
 ) -> None:
-    for need in needs:
-        authorization.require(context, principal, need, surroundings)
+    """Let a request pass whose sender may do all that it needs.
+
+    Raises:
+        UnrecognizedClient: nobody knows who sends it; who has credentials will show them then.
+        AccessDenied: they are known, and may not.
+    """
+    if principal is ANONYMOUS and not needs:
+        raise UnrecognizedClient
+    try:
+        for need in needs:
+            authorization.require(context, principal, need, surroundings)
+    except AccessDenied:
+        if principal is ANONYMOUS:
+            raise UnrecognizedClient from None
+        raise
 
 
 def _versioned(response: Response) -> Response:
@@ -160,8 +163,21 @@ def _find_route(request: Request, *, is_anonymous: bool) -> tuple[Route, str, st
         raise UnrecognizedClient from None
 
 
-def _password(request: Request) -> str | None:
-    """Return the password of Basic authentication (RFC 7617), whose user must be `AWS`.
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    """The user and the password of Basic authentication."""
+
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """A name for them that gives nothing away."""
+        return hashlib.sha256(f"{self.user}:{self.password}".encode()).hexdigest()
+
+
+def _credentials(request: Request) -> _Credentials | None:
+    """Return the user and the password of Basic authentication (RFC 7617).
 
     None if there are no credentials at all; some clients then send an empty user and password.
 
@@ -175,12 +191,12 @@ def _password(request: Request) -> str | None:
     if scheme.lower() != b"basic":
         raise UnrecognizedClient
     try:
-        credentials = base64.b64decode(parameter.strip(), validate=True).decode()
+        text = base64.b64decode(parameter.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise UnrecognizedClient from None
-    if credentials == ":":
+    if text == ":":
         return None
-    user, colon, password = credentials.partition(":")
-    if user != registry_tokens.USER_NAME or not colon:
+    user, colon, password = text.partition(":")
+    if not colon:
         raise UnrecognizedClient
-    return password
+    return _Credentials(user, password)
