@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from longshore.identity import authorization
 from longshore.identity.authorization import Need, Surroundings
 from longshore.identity.principals import ANONYMOUS, Principal, of_root
 from longshore.identity.session_tokens import Session
+from longshore.metadata.database import Database
 from longshore.names import Registry
 from longshore.registry import (
     account_settings,
@@ -433,6 +435,22 @@ def test_a_decision_is_made_from_memory_until_something_changes(context: Context
         authorization.require(quick, ann, ON_REPOSITORY, HERE)
     sentence(context, ann, ON_REPOSITORY)
     sentence(quick, ann, ON_REPOSITORY)
+
+
+def test_what_another_process_changes_counts_at_once(context: Context) -> None:
+    create_repository(context)
+    ann = user(allowing(PULL))
+    url = context.database.url.render_as_string(hide_password=False)
+    other = replace(context, database=Database(url))
+    deny = {"Effect": "Deny", "Principal": "*", "Action": PULL}
+    try:
+        for _ in range(3):
+            authorization.require(context, ann, ON_REPOSITORY, HERE)
+            set_on_repository(other, deny)
+            sentence(context, ann, ON_REPOSITORY)
+            repository_policies.remove(other, REGISTRY, REPOSITORY)
+    finally:
+        other.database.close()
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
