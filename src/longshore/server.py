@@ -18,9 +18,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from uvicorn.supervisors import Multiprocess
 
+from longshore.access.fetching import Fetcher
+from longshore.access.openid.discovery import Discovery
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
+from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
@@ -35,7 +38,7 @@ from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
 from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
-from longshore.clock import SECOND
+from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
@@ -108,6 +111,11 @@ def open_context(settings: Settings) -> Context:
         retention=Retention(
             unreferenced_layers=round(settings.layer_grace * SECOND),
             unfinished_uploads=round(settings.upload_lifetime * SECOND),
+        ),
+        openid_keys=Discovery(
+            Fetcher(allows_private=settings.outgoing_private_addresses).get,
+            system_clock,
+            settings.key_hosts,
         ),
     )
 
@@ -188,6 +196,9 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
+    attempts = Attempts(
+        settings.failed_attempts, settings.failed_attempts_per_minute, context.clock
+    )
     trail = _trail(settings)
     aws = AwsFace(
         context=context,
@@ -196,10 +207,18 @@ def create_app(
         query_apis=(iam.load(), sts.load()),
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
+        attempts=attempts,
         workers=workers,
         trail=trail,
     )
-    oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers, trail=trail)
+    oci = OciFace(
+        context=context,
+        hosts=hosts,
+        throttle=throttle,
+        attempts=attempts,
+        workers=workers,
+        trail=trail,
+    )
     app = App(
         context=context,
         aws=aws,

@@ -95,7 +95,7 @@ def _blocks(text: str | None) -> list[str]:
 
 
 Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
+NonNegativeInteger = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 NonNegativeNumber = Annotated[Number, Field(ge=0)]
@@ -214,11 +214,34 @@ class Settings(BaseSettings):
     audit_file_size: Positive = Field(
         64 * MIB, description="At how many bytes the file of the audit trail is full."
     )
-    audit_files_kept: NonNegative = Field(
+    audit_files_kept: NonNegativeInteger = Field(
         10, description="How many full files of the audit trail are kept."
     )
     audit_to_stdout: bool = Field(
         default=False, description="Whether audit records are printed on standard output too."
+    )
+    failed_attempts: NonNegativeInteger = Field(
+        20,
+        description="How many requests with wrong credentials an address may send at once before "
+        "it has to wait; 0 for any number.",
+    )
+    failed_attempts_per_minute: PositiveNumber = Field(
+        10.0, description="How many more it may send each minute after that."
+    )
+    openid_key_hosts: Annotated[str | None, BeforeValidator(_joined)] = Field(
+        None,
+        description="Hosts where OpenID Connect providers may keep their keys, beside their own, "
+        "with commas between them, such as www.googleapis.com.",
+    )
+    outgoing_private_addresses: bool = Field(
+        default=False,
+        description="Whether the server may fetch keys of OpenID Connect providers from addresses "
+        "that aren't public.",
+    )
+    identities_file: Path | None = Field(
+        None,
+        description="A YAML file of users, groups, roles, policies and providers, which each start "
+        "brings into force.",
     )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -251,6 +274,11 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The addresses of the trusted proxies."""
         return tuple(ip_network(block) for block in _blocks(self.trusted_proxies))
+
+    @property
+    def key_hosts(self) -> frozenset[str]:
+        """The hosts of `openid_key_hosts`."""
+        return frozenset(host.lower() for host in _blocks(self.openid_key_hosts))
 
     @property
     def scheme(self) -> str:

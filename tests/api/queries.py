@@ -40,11 +40,12 @@ def check_query_refusal(answer: Answer, code: str, message: str, *, status: int)
 
 
 @contextmanager
-def refused(code: str, message: str | None = None) -> Iterator[None]:
-    """Expect that a call through boto3 is refused."""
+def refused(code: str, message: str | None = None, *, ending: str = "") -> Iterator[None]:
+    """Expect that a call through boto3 is refused, with a message or at least its end."""
     with pytest.raises(ClientError) as caught:
         yield
     error = caught.value.response["Error"]
     assert error["Code"] == code
+    assert error["Message"].endswith(ending)
     if message is not None:
         assert error["Message"] == message

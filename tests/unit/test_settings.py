@@ -35,6 +35,11 @@ VALUES: dict[str, tuple[str, Any]] = {
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
+    "failed_attempts": ("0", 0),
+    "failed_attempts_per_minute": ("0.5", 0.5),
+    "openid_key_hosts": ("www.googleapis.com, keys.example", "www.googleapis.com, keys.example"),
+    "outgoing_private_addresses": ("true", True),
+    "identities_file": ("/etc/identities.yaml", Path("/etc/identities.yaml")),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }

@@ -134,8 +134,8 @@ class Request:
         )
 
     @property
-    def source_ip(self) -> str:
-        """The client's address, or "" where it has none."""
+    def client_address(self) -> str:
+        """The client's IP address, or "" where it has none; trusted proxies aren't the client."""
         forwarded = (
             value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
         )
@@ -146,7 +146,7 @@ class Request:
         return Surroundings(
             request_id=self.id,
             region=region,
-            source_ip=self.source_ip,
+            source_ip=self.client_address,
             secure_transport=self.scheme == "https",
             user_agent=self.header(b"user-agent"),
         )

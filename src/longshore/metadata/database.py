@@ -95,6 +95,13 @@ class Database:
             row: tuple[int] = self._watcher.execute("PRAGMA data_version").fetchone()
         return row[0]
 
+    def joined(self, tx: Connection) -> Database:
+        """Return this database as seen from within an open transaction.
+
+        What would have been transactions of their own are parts of it: all of them count, or none.
+        """
+        return _JoinedDatabase(self, tx)
+
     def close(self) -> None:
         """Close every connection."""
         with self._watching:
@@ -102,6 +109,30 @@ class Database:
                 self._watcher.close()
                 self._watcher = None
         self._engine.dispose()
+
+
+class _JoinedDatabase(Database):
+    """A database in the middle of a transaction; it remembers nothing, as nothing counts yet."""
+
+    def __init__(self, outer: Database, tx: Connection) -> None:
+        self.url, self.is_sqlite = outer.url, outer.is_sqlite
+        self._tx = tx
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        yield self._tx
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:  # noqa: ARG002 - the outer one's
+        # What fails in it is undone by itself, so that whoever expects it can go on.
+        with self._tx.begin_nested():
+            yield self._tx
+
+    def generation(self) -> None:
+        return None
+
+    def close(self) -> None:
+        """Leave it to whoever has opened it."""
 
 
 def _checked(url: str) -> URL:
