@@ -36,6 +36,7 @@ class ServerKey:
         if len(secret) != _KEY_BYTES:
             raise ValueError(f"a server key has {_KEY_BYTES} bytes, not {len(secret)}")
         self._secret = secret
+        self._seals: dict[str, Seal] = {}
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -63,8 +64,11 @@ class ServerKey:
         return self._derive("longshore key id")[:8].hex()
 
     def seal_for(self, purpose: str) -> Seal:
-        """Return the seal of one purpose."""
-        return Seal(self._derive(f"longshore seal: {purpose}"))
+        """Return the seal of one purpose, of which there are a few."""
+        seal = self._seals.get(purpose)
+        if seal is None:
+            seal = self._seals[purpose] = Seal(self._derive(f"longshore seal: {purpose}"))
+        return seal
 
     def _derive(self, label: str) -> bytes:
         return HKDF(SHA256(), _KEY_BYTES, salt=None, info=label.encode()).derive(self._secret)

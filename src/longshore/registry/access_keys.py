@@ -77,7 +77,9 @@ def find(context: Context, key_id: str) -> AccessKey | None:
     if len(key_id) > _LONGEST_ID:
         return None
     try:
-        return context.memory.answer(("access key", key_id), lambda: _find(context, key_id))
+        return context.memory.answer(
+            ("access key", key_id), lambda: _find(context, key_id), beside_content=True
+        )
     except _NoSuchKey:
         return None
 

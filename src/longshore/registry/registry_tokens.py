@@ -69,7 +69,7 @@ def authenticate(context: Context, password: str, registry: Registry) -> Caller:
         AccessDenied: it is another region's.
     """
     claims, caller = context.memory.answer(
-        ("registry token", password), lambda: _read(context, password)
+        ("registry token", password), lambda: _read(context, password), beside_content=True
     )
     if context.clock() >= claims.expires_at:
         raise ExpiredToken
