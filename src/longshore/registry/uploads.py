@@ -344,10 +344,18 @@ def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -
             _check_digest(context, upload, digest)
             cancel(context, caller, upload.registry, upload.repository, upload.id)
             return True
+    with context.database.read() as tx:
+        repository = repositories.find(tx, upload.registry, upload.repository)
+        # The commit cuts off what somebody else may have added since.
+        _check_unchanged(tx, caller, repository, upload)
+        blob = _find_blob(tx, repository.encryption_context, digest)
     # The collector may take a blob while it is looked at; it can't take one that was just stored.
-    for attempt in (_deduplicate, _store, _store):
+    if blob is not None and _holds(context, blob.location):
         with suppress(_BlobUnknown):
-            return attempt(context, caller, upload, digest)
+            return _deduplicate(context, caller, upload, digest)
+    for _ in range(2):
+        with suppress(_BlobUnknown):
+            return _store(context, caller, upload, repository.encryption_context, digest)
     raise Server("The same layer was collected again and again while it was pushed. Try again.")
 
 
@@ -355,13 +363,8 @@ def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Diges
     """Turn the upload into a layer whose bytes the store has; its own are discarded.
 
     Raises:
-        _BlobUnknown: the store doesn't have them, or not any more.
+        _BlobUnknown: the store doesn't have them any more.
     """
-    with context.database.read() as tx:
-        repository = repositories.find(tx, upload.registry, upload.repository)
-        blob = _find_blob(tx, repository.encryption_context, digest)
-    if blob is None or not _holds(context, blob.location):
-        raise _BlobUnknown
     try:
         _check_digest(context, upload, digest)
     except UploadNotFound:
@@ -380,25 +383,23 @@ def _check_digest(context: Context, upload: Upload, digest: Digest) -> None:
             raise DigestMismatch(upload.id, computed)
 
 
-def _store(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
+def _store(
+    context: Context, caller: Caller, upload: Upload, encryption_context: str, digest: Digest
+) -> bool:
     """Turn the upload into a layer with its own bytes."""
-    with context.database.read() as tx:
-        repository = repositories.find(tx, upload.registry, upload.repository)
-        # The commit cuts off what somebody else may have added since.
-        _check_unchanged(tx, caller, repository, upload)
     with _as_refusals(upload):
-        own = context.blobs.commit(upload.id, upload.size, repository.encryption_context, digest)
+        own = context.blobs.commit(upload.id, upload.size, encryption_context, digest)
     with context.database.write(content_only=True) as tx:
         is_first = insert_if_absent(
             tx,
             schema.blobs,
-            encryption_context=repository.encryption_context,
+            encryption_context=encryption_context,
             digest=str(digest),
             size=upload.size,
             location=own,
             stored_at=context.clock(),
         )
-        blob = None if is_first else _find_blob(tx, repository.encryption_context, digest)
+        blob = None if is_first else _find_blob(tx, encryption_context, digest)
         if blob is not None and blob.location != own and not _holds(context, blob.location):
             # Its bytes were lost with the disk they lay on: these take their place.
             tx.execute(

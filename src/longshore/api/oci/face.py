@@ -6,6 +6,7 @@ import base64
 import binascii
 import inspect
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api.http import log_own_failure
@@ -82,7 +83,10 @@ class OciFace:
             return Call(context, self._workers, request, body, registry, caller, name, argument)
 
         if inspect.iscoroutinefunction(route.handler):
-            call = await self._workers.run(admit, self._context)
+            try:
+                call = replace(admit(self._without_waiting), context=self._context)
+            except NotInMemory:
+                call = await self._workers.run(admit, self._context)
             return cast("Response", await route.handler(call))
         handler = cast("Callable[[Call], Response]", route.handler)
         if route.is_hot:

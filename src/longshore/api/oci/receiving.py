@@ -1,7 +1,7 @@
 """Receiving the bytes of an upload: off the event loop, in large pieces, with few hops.
 
-Small pieces from the network are gathered before a thread hashes and writes them, and the next
-ones are read while it does: one hop per piece would cost more than the hashing. The thread that
+What comes is gathered in a large piece before a thread hashes and writes it, and the next one is
+read while it does: one hop for each small one would cost more than the hashing. The thread that
 writes the last piece also does what follows on it.
 """
 
@@ -53,8 +53,8 @@ async def receive(
         expected = announced(upload)
         return uploads.Part(call.context, upload).__enter__(), expected
 
-    def close_part(part: Part, chunks: list[bytes], expected: int | None) -> Result:
-        _append(part, chunks)
+    def close_part(part: Part, rest: memoryview, expected: int | None) -> Result:
+        part.append(rest)
         if expected is not None and part.received != expected:
             part.abandon()
             uploads.refuse_part(
@@ -97,34 +97,27 @@ async def _opened(
                 closing.result()
 
 
-async def _append_all(call: Call, part: Part) -> list[bytes]:
-    """Append the body but for its last pieces, which are returned."""
+async def _append_all(call: Call, part: Part) -> memoryview:
+    """Append the body but for its last piece, which is returned."""
+    size = min(call.request.content_length or _PIECE, _PIECE)
+    buffer, other = memoryview(bytearray(size)), memoryview(b"")
     writing: asyncio.Future[None] | None = None
-    gathered: list[bytes] = []
-    size = 0
     try:
-        async for chunk in call.request.chunks():
-            gathered.append(chunk)
-            size += len(chunk)
-            if size >= _PIECE:
-                if writing is not None:
-                    await asyncio.shield(writing)
-                writing = asyncio.ensure_future(call.workers.run(_append, part, gathered))
-                gathered, size = [], 0
-    except ClientDisconnected:
+        while True:
+            count = await call.request.read_into(buffer)
+            if writing is not None:
+                await asyncio.shield(writing)
+            if call.request.is_read:
+                return buffer[:count]
+            writing = asyncio.ensure_future(call.workers.run(part.append, buffer))
+            # While one is written, the other one is filled.
+            buffer, other = other or memoryview(bytearray(size)), buffer
+    except ClientDisconnected as error:
         # Kept: the client may resume from here.
         if writing is not None:
             await asyncio.shield(writing)
-        await call.workers.run(_append, part, gathered)
+        await call.workers.run(part.append, buffer[: error.received])
         raise
     finally:
         if writing is not None:
             await settled(writing)
-    if writing is not None:
-        writing.result()
-    return gathered
-
-
-def _append(part: Part, chunks: list[bytes]) -> None:
-    for chunk in chunks:
-        part.append(chunk)
