@@ -217,8 +217,11 @@ def find(context: Context, key_id: str, security_token: str | None = None) -> Cr
     """
     if len(key_id) > _LONGEST_ID:
         raise UnrecognizedClient
-    question = "access key", key_id, security_token
-    found = context.memory.answer(question, lambda: _find(context, key_id, security_token))
+    # A session's token opens with the keys of its server alone, as they are now.
+    question = "access key", key_id, security_token, security_token and context.server_key.ids
+    found = context.memory.answer(
+        question, lambda: _find(context, key_id, security_token), beside_content=True
+    )
     if found.session is not None and context.clock() >= found.session.expires_at:
         raise ExpiredSession
     return found

@@ -120,7 +120,9 @@ def of_user(context: Context, user_id: str) -> Principal:
     Raises:
         UnrecognizedClient: the user is gone.
     """
-    return context.memory.answer(("user", user_id), lambda: _of_id(context, user_id))
+    return context.memory.answer(
+        ("user", user_id), lambda: _of_id(context, user_id), beside_content=True
+    )
 
 
 def of_role_session(context: Context, session: Session) -> Principal:
@@ -130,7 +132,9 @@ def of_role_session(context: Context, session: Session) -> Principal:
         UnrecognizedClient: the role is gone; one of the same name is another role.
     """
     question = "role session", repr(session)
-    return context.memory.answer(question, lambda: _of_id(context, session.holder, session))
+    return context.memory.answer(
+        question, lambda: _of_id(context, session.holder, session), beside_content=True
+    )
 
 
 def of_identity(tx: Connection, identity: Identity, session: Session | None = None) -> Principal:

@@ -43,7 +43,9 @@ class PoliciesInForce:
 def of_registry(context: Context, registry: Registry) -> PoliciesInForce:
     """Return what is in force in a registry, for a request that concerns no repository there is."""
     return context.memory.answer(
-        ("policies in force", registry), lambda: _of_registry(context, registry)
+        ("policies in force", registry),
+        lambda: _of_registry(context, registry),
+        beside_content=True,
     )
 
 
@@ -55,7 +57,9 @@ def of_repository(context: Context, registry: Registry, name: str) -> PoliciesIn
             for any number of names.
     """
     return context.memory.answer(
-        ("policies in force", registry, name), lambda: _of_repository(context, registry, name)
+        ("policies in force", registry, name),
+        lambda: _of_repository(context, registry, name),
+        beside_content=True,
     )
 
 

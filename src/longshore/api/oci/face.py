@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import inspect
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing
@@ -133,7 +133,10 @@ class OciFace:
             )
 
         if inspect.iscoroutinefunction(route.handler):
-            call = await self._workers.run(admit, self._context)
+            try:
+                call = replace(admit(self._without_waiting), context=self._context)
+            except NotInMemory:
+                call = await self._workers.run(admit, self._context)
             return cast("Response", await route.handler(call))
         if route.reads_manifest:
             # Only who may come in may send what takes memory. Whether they still may is asked
