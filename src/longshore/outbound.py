@@ -24,14 +24,30 @@ if TYPE_CHECKING:
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
-# Public addresses that aren't the public's: Azure's metadata, Oracle's, and IPv4 as NAT64 wraps it.
-_REFUSED = (
-    ip_network("168.63.129.16/32"),
-    ip_network("192.0.0.0/24"),
-    ip_network("64:ff9b::/96"),
-)
+# Public addresses that aren't the public's: where Azure and Oracle keep their metadata.
+_INSIDE_CLOUDS = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"))
+# RFC 6052: the last four bytes are an IPv4 address, which a gateway may lead to.
+_NAT64 = ip_network("64:ff9b::/96")
 _SCHEMES = {"http": 80, "https": 443}
 _LONGEST_ANSWER = 500
+
+
+def is_public(text: str) -> bool:
+    """Tell whether an IP address is one of the public Internet's.
+
+    An address of IPv6 that stands for one of IPv4 is what that one is.
+    """
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        if address.teredo is not None:
+            return False
+        meant = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            meant = IPv4Address(address.packed[-4:])
+        if meant is not None:
+            return is_public(str(meant))
+    is_inside = any(address in network for network in _INSIDE_CLOUDS)
+    return address.is_global and not address.is_multicast and not (address.is_reserved or is_inside)
 
 
 class Unreachable(Exception):
@@ -101,15 +117,11 @@ class Reach:
         Raises:
             AddressRefused: it isn't public, and not allowed.
         """
-        if any(address in network for network in self.allowed):
-            return
-        for meant in (address, *_embedded(address)):
-            is_public = meant.is_global and not meant.is_multicast
-            if not is_public or any(meant in network for network in _REFUSED):
-                raise AddressRefused(
-                    f"{address} isn't a public address, and requests may not go there. If this one "
-                    "is meant, allow its network."
-                )
+        if not is_public(str(address)) and not any(address in network for network in self.allowed):
+            raise AddressRefused(
+                f"{address} isn't a public address, and requests may not go there. If this one is "
+                "meant, allow its network."
+            )
 
     def check_literal(self, host: str) -> None:
         """Refuse a host that is written as an address which requests mustn't go to.
@@ -240,12 +252,3 @@ class _Connection(http.client.HTTPConnection):
             with suppress(OSError):
                 # Not that of `ssl`, which takes the encryption from under who is reading.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def _embedded(address: Address) -> list[IPv4Address]:
-    """Return the addresses of IPv4 that one of IPv6 leads to."""
-    if isinstance(address, IPv4Address):
-        return []
-    teredo = address.teredo or ()
-    candidates = (address.ipv4_mapped, address.sixtofour, *teredo[1:])
-    return [each for each in candidates if each is not None]

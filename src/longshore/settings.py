@@ -109,6 +109,7 @@ def _secret(text: SecretStr) -> SecretStr:
 
 ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Positive = Annotated[int, Field(gt=0)]
+NonNegativeInteger = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 NonNegativeNumber = Annotated[Number, Field(ge=0)]
@@ -311,6 +312,44 @@ class Settings(BaseSettings):
         description="Whether the server does the work that is queued, too; without, `longshore "
         "worker` has to.",
     )
+    audit: bool = Field(
+        default=True, description="Whether each request leaves a record in the audit trail."
+    )
+    audit_file: Path | None = Field(
+        None, description="The file of the audit trail; without it, audit.json in data."
+    )
+    audit_file_size: Positive = Field(
+        64 * MIB, description="At how many bytes the file of the audit trail is full."
+    )
+    audit_files_kept: NonNegativeInteger = Field(
+        10, description="How many full files of the audit trail are kept."
+    )
+    audit_to_stdout: bool = Field(
+        default=False, description="Whether audit records are printed on standard output too."
+    )
+    failed_attempts: NonNegativeInteger = Field(
+        20,
+        description="How many requests with wrong credentials an address may send at once before "
+        "it has to wait; 0 for any number.",
+    )
+    failed_attempts_per_minute: PositiveNumber = Field(
+        10.0, description="How many more it may send each minute after that."
+    )
+    openid_key_hosts: Annotated[str | None, BeforeValidator(_joined)] = Field(
+        None,
+        description="Hosts where OpenID Connect providers may keep their keys, beside their own, "
+        "with commas between them, such as www.googleapis.com.",
+    )
+    outgoing_private_addresses: bool = Field(
+        default=False,
+        description="Whether the server may fetch keys of OpenID Connect providers from addresses "
+        "that aren't public.",
+    )
+    identities_file: Path | None = Field(
+        None,
+        description="A YAML file of users, groups, roles, policies and providers, which each start "
+        "brings into force.",
+    )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages that are logged."
@@ -345,6 +384,11 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The addresses of the trusted proxies."""
         return tuple(ip_network(block) for block in _blocks(self.trusted_proxies))
+
+    @property
+    def key_hosts(self) -> frozenset[str]:
+        """The hosts of `openid_key_hosts`."""
+        return frozenset(host.lower() for host in _blocks(self.openid_key_hosts))
 
     @property
     def scheme(self) -> str:

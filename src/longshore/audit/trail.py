@@ -53,6 +53,8 @@ class Trail:
 
     def write(self, record: Record) -> None:
         """Append a record."""
+        if self._file is None and not self._to_stdout:
+            return
         line = record.as_line()
         try:
             self.append(line)

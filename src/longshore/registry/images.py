@@ -81,7 +81,7 @@ def put(
     computed = Digest.of(content, digest.algorithm) if digest else Digest.of(content)
     if digest is not None and computed != digest:
         raise ImageDigestDoesNotMatch(digest, computed)
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         image_id = _image_id(tx, found, computed)
         tags = dict.fromkeys([*([] if tag is None else [tag]), *more_tags])

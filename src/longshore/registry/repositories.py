@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore.errors import (
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 
 # All that is AES256 shares one context: the bytes are alike, whoever holds them.
 AES256_CONTEXT = "aes256"
+
+# Made once: to make a statement takes longer than to execute it.
+_FIND = select(schema.repositories).where(
+    schema.repositories.c.account == bindparam("account"),
+    schema.repositories.c.region == bindparam("region"),
+    schema.repositories.c.name == bindparam("name"),
+)
+_FIND_AND_LOCK = _FIND.with_for_update(key_share=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +129,8 @@ def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -
     Raises:
         RepositoryNotFound: there is none.
     """
-    query = select(schema.repositories).where(
-        schema.repositories.c.account == registry.account,
-        schema.repositories.c.region == registry.region,
-        schema.repositories.c.name == name,
-    )
-    row = tx.execute(query.with_for_update(key_share=True) if lock else query).one_or_none()
+    named = {"account": registry.account, "region": registry.region, "name": name}
+    row = tx.execute(_FIND_AND_LOCK if lock else _FIND, named).one_or_none()
     if row is None:
         raise RepositoryNotFound(name, registry.account)
     return _repository(row)
