@@ -27,6 +27,7 @@ from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
+from longshore.api.events import EventStream, Pace
 from longshore.api.hosts import Hosts
 from longshore.api.iam import api as iam
 from longshore.api.iam import operations as iam_operations
@@ -177,13 +178,14 @@ def credentials_file(settings: Settings) -> Path:
 
 
 def create_app(
-    settings: Settings, context: Context | None = None
+    settings: Settings, context: Context | None = None, pace: Pace | None = None
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Return the ASGI application over a store that `prepare` has seen.
 
     Args:
         settings: what the operator chose.
         context: the store, where the caller has opened it; it is closed at shutdown.
+        pace: how streams of events behave, where not as usual.
     """
     context = context or open_context(settings)
     workers = Workers()
@@ -216,10 +218,14 @@ def create_app(
         workers=workers,
         trail=trail,
     )
+    events = EventStream(
+        context=context, hosts=hosts, attempts=attempts, workers=workers, pace=pace or Pace()
+    )
     app = App(
         context=context,
         aws=aws,
         oci=oci,
+        events=events,
         workers=workers,
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),

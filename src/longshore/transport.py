@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 ZERO_COPY_SEND = "http.response.zerocopysend"
 """The extension of ASGI ("Zero Copy Send" in its specification) and the type of its message."""
+STOPPING = "longshore.stopping"
+"""The extension of ours that tells when the server is about to stop: an `asyncio.Event`."""
 
 DIRECT_BODY = "longshore.request.directbody"
 """An extension of our own: a function that returns the `DirectBody` of the request that is being
@@ -100,6 +102,7 @@ class Connection(HttpToolsProtocol):
         self._idle_talk = 0
         self._answered: RequestResponseCycle | None = None
         self._writable: asyncio.Future[None] | None = None
+        self._stopping = asyncio.Event()
         self._parsed_of_body = 0
         self._direct_body: DirectBody | None = None
         self._is_skipping = False
@@ -137,6 +140,11 @@ class Connection(HttpToolsProtocol):
             self._refuse()
         elif not self._is_in_request():
             self._expect_head()
+
+    def shutdown(self) -> None:
+        """Begin no further answer; those that would never end are told to."""
+        super().shutdown()
+        self._stopping.set()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
@@ -215,9 +223,11 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
                 raise ConnectionResetError("the client is gone") from error
 
+        extensions: dict[str, Any] = {STOPPING: self._stopping}
         if self.scheme == "http":
-            extensions = {ZERO_COPY_SEND: {}, DIRECT_BODY: partial(self._begin_direct_body, cycle)}
-            scope = cast("asgi.Scope", {**scope, "extensions": extensions})
+            extensions[ZERO_COPY_SEND] = {}
+            extensions[DIRECT_BODY] = partial(self._begin_direct_body, cycle)
+        scope = cast("asgi.Scope", {**scope, "extensions": extensions})
         try:
             await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
         finally:

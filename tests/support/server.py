@@ -25,6 +25,7 @@ from botocore.credentials import Credentials
 
 from longshore import server
 from longshore.api.ecr.api import SERVICE
+from longshore.api.events import Pace
 from longshore.clock import system_clock
 from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings
@@ -55,6 +56,8 @@ _CONFIG = Config(
     read_timeout=60,
 )
 _PATIENCE_SECONDS = 60
+# Streams of events look all the time, and soon tell that nothing happens.
+_QUICK = Pace(look=0.01, beat=5)
 
 
 class MovableClock:
@@ -298,7 +301,7 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
 @contextmanager
 def _serving(settings: Settings, context: Context, taken: socket.socket) -> Iterator[None]:
     uvicorn_server = _Server(
-        server.uvicorn_config(partial(server.create_app, settings, context), settings)
+        server.uvicorn_config(partial(server.create_app, settings, context, _QUICK), settings)
     )
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [taken]})
     thread.start()
