@@ -30,7 +30,7 @@ def create_runner(settings: Settings, context: Context) -> Runner:
     """Return a runner that does every kind of job, over a store that was opened.
 
     Raises:
-        NotInstalled: events are to go to EventBridge, and boto3 isn't installed.
+        NotInstalled, ValueError: some receiver of events can't be.
     """
     receivers = list(receivers_of(settings, context))
     keeping = Keeping(settings.events.kept, round(settings.events.kept_for * SECOND))
@@ -49,18 +49,16 @@ def create_runner(settings: Settings, context: Context) -> Runner:
         event_delivery.FORGETTING: _FORGETTING_INTERVAL,
     }
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
-    sources = [
-        Schedule(context, rounds),
-        Outbox(context, [receiver.name for receiver in receivers], keeping),
-    ]
-    return Runner(context, handlers, sources)
+    outbox = Outbox(context, [receiver.name for receiver in receivers], keeping)
+    return Runner(context, handlers, [Schedule(context, rounds), outbox])
 
 
 def receivers_of(settings: Settings, context: Context) -> Iterator[Receiver]:
-    """Yield those who are to hear of events.
+    """Yield those who are to hear of events; nobody is asked anything yet.
 
     Raises:
         NotInstalled: events are to go to EventBridge, and boto3 isn't installed.
+        ValueError: EventBridge can't be where the settings say.
     """
     chosen = settings.events
     timeout = round(chosen.timeout * SECOND)

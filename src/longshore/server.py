@@ -41,7 +41,8 @@ from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
-from longshore.housekeeping import create_runner
+from longshore.events.receivers import NotInstalled
+from longshore.housekeeping import create_runner, receivers_of
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
@@ -133,12 +134,13 @@ def prepare(settings: Settings) -> Start:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(server_key_file(settings))
         context = open_context(settings)
+        list(receivers_of(settings, context))
         migrate(context.database)
     except OSError as error:
         raise CannotStart(
             f"The data directory can't be used: {error.filename}: {error.strerror}."
         ) from error
-    except (ValueError, SchemaTooNew, RegistryError) as error:
+    except (ValueError, SchemaTooNew, RegistryError, NotInstalled) as error:
         raise CannotStart(str(error)) from error
     except DBAPIError as error:
         raise CannotStart(f"The database can't be used: {error.orig}") from error

@@ -39,6 +39,7 @@ def worker(settings: Settings) -> None:
     settings that the servers have. It ends at SIGTERM or SIGINT, when what it is doing can be left.
     """
     from longshore import server  # noqa: PLC0415
+    from longshore.events.receivers import NotInstalled  # noqa: PLC0415
     from longshore.housekeeping import create_runner  # noqa: PLC0415
     from longshore.metadata.migrate import newest_revision, revision_of  # noqa: PLC0415
 
@@ -50,7 +51,10 @@ def worker(settings: Settings) -> None:
     with opened_context(settings) as context:
         if revision_of(context.database) != newest_revision():
             fail("The database is another version's. Start a server of this version first.")
-        runner = create_runner(settings, context)
+        try:
+            runner = create_runner(settings, context)
+        except (NotInstalled, ValueError) as error:
+            fail(str(error))
         runner.start()
         click.echo(f"Longshore does jobs as {runner.worker}")
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from longshore.clock import SECOND
-from longshore.events.receivers import Undelivered
+from longshore.events.receivers import NotInstalled, Undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 # They say that this event can't be taken, whenever it is sent (PutEvents, "Errors").
 _REFUSALS = frozenset({"InvalidArgument", "MalformedDetail", "NotAuthorizedForSource"})
-
-
-class NotInstalled(ImportError):
-    """boto3 isn't there; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Undelivered(Exception):
         self.is_refusal = is_refusal
 
 
+class NotInstalled(ImportError):
+    """A receiver needs a package that isn't there; the message says what to do."""
+
+
 class Receiver(Protocol):
     """Somebody whom events are delivered to."""
 

@@ -183,3 +183,15 @@ def test_a_worker_leaves_the_database_of_another_version_alone(
         run("worker", "--data", data),
         "The database is another version's. Start a server of this version first.",
     )
+
+
+@pytest.mark.parametrize("command", ["worker", "serve"])
+def test_what_receivers_need_has_to_be_there(
+    data: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.setenv("LONGSHORE_EVENTS__EVENTBRIDGE_BUS", "builds")
+    listen = ["--listen", "127.0.0.1:0"] if command == "serve" else []
+    result = run(command, "--data", data, *listen)
+    assert result.exit_code == 2
+    assert "EventBridge needs boto3." in result.stderr

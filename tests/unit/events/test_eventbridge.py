@@ -8,9 +8,9 @@ import pytest
 
 from longshore.clock import SECOND
 from longshore.events import shapes
-from longshore.events.eventbridge import EventBridge, NotInstalled
+from longshore.events.eventbridge import EventBridge
 from longshore.events.log import Entry
-from longshore.events.receivers import Undelivered
+from longshore.events.receivers import NotInstalled, Undelivered
 from tests.support.pushing import REGISTRY
 from tests.support.receiver import Received, Receiver, receiving
 
