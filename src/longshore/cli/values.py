@@ -32,7 +32,7 @@ def read_document(ctx: click.Context, param: click.Parameter, value: str | None)
         return None
     try:
         with click.open_file(value, encoding="utf-8") as stream:
-            return stream.read()
+            return str(stream.read())
     except OSError as error:
         raise click.BadParameter(f"{value}: {error.strerror}", ctx, param) from error
     except UnicodeDecodeError as error:

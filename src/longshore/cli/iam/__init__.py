@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.cli.iam import groups, keys, policies, providers, roles, users
+from longshore.cli.iam import apply, groups, keys, policies, providers, roles, users
 from longshore.cli.iam.group import iam
 
-__all__ = ["groups", "iam", "keys", "policies", "providers", "roles", "users"]
+__all__ = ["apply", "groups", "iam", "keys", "policies", "providers", "roles", "users"]

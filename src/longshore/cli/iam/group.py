@@ -74,29 +74,13 @@ def everything(listing: Callable[[Position | None], Slice[Any]]) -> list[Any]:
 def policy_arn(context: Context, account: str, text: str) -> str:
     """Return the ARN of a managed policy that somebody named: by its ARN, or by its name alone.
 
-    A name stands for the account's own policy before it stands for one of AWS's.
-
     Raises:
         NoSuchEntity: the account sees none of this name.
     """
-    from longshore.identity import managed_policies  # noqa: PLC0415
-    from longshore.identity.errors import NoSuchEntity  # noqa: PLC0415
-    from longshore.identity.managed_policies import Scope  # noqa: PLC0415
+    from longshore.identity import policy_names  # noqa: PLC0415
 
-    if text.startswith("arn:"):
-        return text
-    for scope in (Scope.LOCAL, Scope.AWS):
-        for policy in everything(
-            lambda after, scope=scope: managed_policies.list_all(  # type: ignore[misc]
-                context, account, scope=scope, after=after
-            )
-        ):
-            if policy.name == text:
-                return str(policy.arn)
-    raise NoSuchEntity(
-        f"There is no policy {text} in the account {account}, and none of AWS's of this name. "
-        "longshore iam policy list --aws shows those there are."
-    )
+    with context.database.read() as tx:
+        return policy_names.arn_of(tx, account, text)
 
 
 def _read_tags(

@@ -132,10 +132,11 @@ def add_boundary_command(group: click.Group, word: str) -> None:
         with opened_context(settings) as context:
             if policy is None:
                 boundaries.remove(context, account, kind, name)
+                click.echo(f"The {word} {name} is bounded by none")
             else:
                 arn = policy_arn(context, account, policy)
                 boundaries.put(context, account, kind, name, arn)
-        click.echo(f"The {word} {name} is bounded by {'none' if policy is None else arn}")
+                click.echo(f"The {word} {name} is bounded by {arn}")
 
 
 def members(identity: Identity) -> dict[str, object]:
