@@ -14,7 +14,7 @@ from longshore.api.http import log_own_failure
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.routes import find_route
-from longshore.errors import RegistryError, Server, UnrecognizedClient
+from longshore.errors import AccessDenied, RegistryError, Server, UnrecognizedClient
 from longshore.identity import authorization, registry_tokens
 from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
@@ -136,13 +136,15 @@ def _authorize(
         UnrecognizedClient: nobody knows who sends it; who has credentials will show them then.
         AccessDenied: they are known, and may not.
     """
-    if principal is ANONYMOUS:
-        allowed = (authorization.allows(context, principal, need, surroundings) for need in needs)
-        if not needs or not all(allowed):
-            raise UnrecognizedClient
-        return
-    for need in needs:
-        authorization.require(context, principal, need, surroundings)
+    if principal is ANONYMOUS and not needs:
+        raise UnrecognizedClient
+    try:
+        for need in needs:
+            authorization.require(context, principal, need, surroundings)
+    except AccessDenied:
+        if principal is ANONYMOUS:
+            raise UnrecognizedClient from None
+        raise
 
 
 def _versioned(response: Response) -> Response:
