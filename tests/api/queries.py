@@ -22,7 +22,8 @@ _PARSER = create_parser("query")
 def error_of(answer: Answer) -> dict[str, str]:
     """Read the error that an answer tells of, as botocore does."""
     response = {"status_code": answer.status, "headers": {}, "body": answer.body}
-    parsed: dict[str, Any] = _PARSER.parse(response, None)
+    no_shape: Any = None
+    parsed: dict[str, Any] = _PARSER.parse(response, no_shape)
     error: dict[str, str] = parsed["Error"]
     return error
 

@@ -25,7 +25,7 @@ from longshore.identity.sessions import WebIdentity
 from longshore.metadata import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sqlalchemy import Row
 
@@ -174,6 +174,55 @@ def change(
     _write(context, account, arn, columns)
 
 
+def add_client_id(context: Context, account: str, arn: str, client_id: str) -> None:
+    """Let tokens of a provider be made for one more client; one that is known stays.
+
+    Raises:
+        NoSuchEntity: the account has no such provider.
+        ValidationError, QuotaExceeded: the client's id is none, or there are too many.
+    """
+    _rewrite(
+        context,
+        account,
+        arn,
+        lambda known: {"client_ids": _checked_client_ids((*known.client_ids, client_id))},
+    )
+
+
+def remove_client_id(context: Context, account: str, arn: str, client_id: str) -> None:
+    """Let tokens of a provider no longer be made for a client, if they could be.
+
+    Raises:
+        NoSuchEntity: the account has no such provider.
+    """
+
+    def others(known: OpenIdProvider) -> dict[str, object]:
+        return {"client_ids": [each for each in known.client_ids if each != client_id]}
+
+    _rewrite(context, account, arn, others)
+
+
+def tag(context: Context, account: str, arn: str, tags: Iterable[tuple[str, str]]) -> None:
+    """Set tags of a provider; those with other keys stay.
+
+    Raises:
+        NoSuchEntity: the account has no such provider.
+        InvalidInput, QuotaExceeded: as `words.tagged`.
+    """
+    new = tuple(tags)
+    _rewrite(context, account, arn, lambda known: {"tags": words.tagged(known.tags, new)})
+
+
+def untag(context: Context, account: str, arn: str, keys: Iterable[str]) -> None:
+    """Remove the tags with these keys from a provider, where they exist.
+
+    Raises:
+        NoSuchEntity: the account has no such provider.
+    """
+    gone = tuple(keys)
+    _rewrite(context, account, arn, lambda known: {"tags": words.untagged(known.tags, gone)})
+
+
 def put_key_set(context: Context, account: str, arn: str, key_set: str | None) -> None:
     """Store the keys of a provider, or have them fetched from it where `key_set` is None.
 
@@ -223,11 +272,21 @@ def verify(context: Context, account: str, token: str) -> tuple[WebIdentity, Cla
 
 
 def _write(context: Context, account: str, arn: str, columns: dict[str, object]) -> None:
+    _rewrite(context, account, arn, lambda _: columns)
+
+
+def _rewrite(
+    context: Context,
+    account: str,
+    arn: str,
+    columns_of: Callable[[OpenIdProvider], dict[str, object]],
+) -> None:
     mine = _table.c.account == account, _table.c.url == _url_of(account, arn)
     with context.database.write() as tx:
-        if tx.execute(select(_table.c.url).where(*mine).with_for_update()).first() is None:
+        row = tx.execute(select(_table).where(*mine).with_for_update()).one_or_none()
+        if row is None:
             raise _missing(arn)
-        if columns:
+        if columns := columns_of(_provider(row)):
             tx.execute(update(_table).where(*mine).values(columns))
 
 

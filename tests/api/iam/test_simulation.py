@@ -107,7 +107,7 @@ def test_statements_are_pointed_at(iam: IAMClient) -> None:
 
 
 def test_conditions_see_what_is_given_and_miss_what_is_not(iam: IAMClient) -> None:
-    condition = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "a"}}}
+    condition: Any = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "a"}}}
     text = policy(allow("ecr:PutImage", **condition))
     for entries, decision, missing in (
         ([("aws:ResourceTag/Team", "a")], "allowed", []),
