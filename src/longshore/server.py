@@ -146,7 +146,9 @@ def prepare(settings: Settings) -> Start:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
     try:
         _ensure_identity(context, settings)
-        return _ensure_administrator(context, settings)
+        start = _ensure_administrator(context, settings)
+        _apply_identities_file(context, settings)
+        return start
     finally:
         context.database.close()
 
@@ -443,6 +445,25 @@ def _ensure_administrator(context: Context, settings: Settings) -> Start:
             raise CannotStart(f"{credentials_file(settings)} is gone as soon as it is written.")
         operators.create(context, tx, settings.account, _ADMINISTRATOR, key)
     return Start(key, is_first=True)
+
+
+def _apply_identities_file(context: Context, settings: Settings) -> None:
+    if settings.identities_file is None:
+        return
+    # Not at the top: few servers have such a file, and only a start needs it.
+    from longshore.identity.declared.applying import apply  # noqa: PLC0415
+    from longshore.identity.declared.declaration import read_declaration  # noqa: PLC0415
+    from longshore.identity.declared.yaml_reader import InvalidFile  # noqa: PLC0415
+
+    file = settings.identities_file
+    try:
+        changes = apply(context, read_declaration(file))
+    except OSError as error:
+        raise CannotStart(f"identities_file {file} can't be read: {error.strerror}.") from error
+    except InvalidFile as error:
+        raise CannotStart(f"identities_file {file}: {error}.") from error
+    for change in changes:
+        _log.info("%s: %s %s of %s", file, change.verb, change.what, change.account)
 
 
 def _check_account(settings: Settings, account: str) -> None:

@@ -195,6 +195,17 @@ registry_credentials = Table(
     Column("expires_at", BigInteger),
 )
 
+# What the file of identities has made, and may change and delete: providers by their URLs, all
+# others by their ids. What isn't there any more may be named.
+declared_entities = Table(
+    "declared_entities",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    # user, group, role, policy, provider or key.
+    Column("kind", String(16), primary_key=True),
+    Column("id", String(255), primary_key=True),
+)
+
 # One row: tells at start-up whether this database, the data directory and the server's key belong
 # together. A stranger's directory would be garbage to the collector.
 identity = Table(

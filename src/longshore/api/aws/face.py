@@ -132,8 +132,10 @@ class AwsFace:
             return self._authenticate(context, exchange, signature)
 
         with self._attempts.watch(request.client_address, signature.access_key_id):
-            # Only who has a key may send what takes memory.
-            await self._credentials(signature)
+            announced = request.content_length
+            if announced is None or announced > _SMALL_BODY:
+                # Only who has a key may send what takes memory.
+                await self._credentials(signature)
             exchange.body = await request.body(largest)
             exchange.operation = exchange.api.operation_name(request, exchange.body)
             call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
@@ -181,7 +183,7 @@ class AwsFace:
         return await self._quickly(find, is_small=True)
 
     def _authenticate(self, context: Context, exchange: Exchange, signature: Signature) -> Call:
-        # Again, and not from before the body: a key may have been revoked while it was sent.
+        # Not from before the body: a key may have been revoked while it was sent.
         credentials = access_keys.find(context, signature.access_key_id, signature.security_token)
         self._verifier.verify(
             signature, exchange.request.head(), exchange.body_sha256.hex(), credentials.secret
