@@ -40,6 +40,11 @@ VALUES: dict[str, tuple[str, Any]] = {
     "openid_key_hosts": ("www.googleapis.com, keys.example", "www.googleapis.com, keys.example"),
     "outgoing_private_addresses": ("true", True),
     "identities_file": ("/etc/identities.yaml", Path("/etc/identities.yaml")),
+    "audit": ("false", False),
+    "audit_file": ("/var/log/longshore.json", Path("/var/log/longshore.json")),
+    "audit_file_size": ("1000", 1000),
+    "audit_files_kept": ("0", 0),
+    "audit_to_stdout": ("true", True),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }
