@@ -428,7 +428,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 @pytest.mark.parametrize("name", options())
 def test_an_option_reaches_the_settings(name: str, served: list[Settings]) -> None:
     text, value = VALUES[name]
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
     words = [flag] if isinstance(value, bool) else [flag, text]
     for other, path in companion(name).items():
         words += [f"--{other.replace('_', '-')}", path]
