@@ -7,6 +7,9 @@ it in `scope["extensions"]` may use it; they send copies elsewhere.
 Large bodies come from the client without passing through the parser: the extension `DIRECT_BODY`,
 offered there too, reads what is left of a body of known length into the application's memory.
 
+What needs no waiting can be had without ASGI's messages: `WHOLE_BODY` returns a body that has come
+already, and `WHOLE_ANSWER` sends head and body of an answer in one write.
+
 No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
 socket that doesn't block: a full one ends the thread's turn, and the event loop waits for room.
 
@@ -26,12 +29,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from longshore.api.workers import settled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from uvicorn import _types as asgi
     from uvicorn.config import Config
@@ -45,6 +48,14 @@ DIRECT_BODY = "longshore.request.directbody"
 """An extension of our own: a function that returns the `DirectBody` of the request that is being
 answered, or None where there is none: where its length isn't known, and where little is left of it.
 What `receive` gave before is the beginning of the body; nothing may be received after it."""
+
+WHOLE_BODY = "longshore.request.wholebody"
+"""An extension of our own: a function that returns what is left of the body if all of it has come,
+else None."""
+
+WHOLE_ANSWER = "longshore.response.whole"
+"""An extension of our own: a function of status, headers and body (empty to HEAD) that sends an
+answer and returns True, or does nothing and returns False: then messages have to."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 # What a thread sends before others have their turn.
@@ -186,6 +197,30 @@ class Connection(HttpToolsProtocol):
         cycle = self._answered
         return cycle is not None and cycle.response_started and not cycle.response_complete
 
+    # Answers to the client.
+
+    def _send_whole(
+        self,
+        cycle: RequestResponseCycle,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+    ) -> bool:
+        self._end_direct_body()
+        may_wait = self.flow.write_paused or self.transport.is_closing() or cycle.disconnected
+        if may_wait or cycle.response_started or not cycle.keep_alive:
+            return False
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+        if any(line.count(b"\r") + line.count(b"\n") != 2 for line in lines):
+            raise RuntimeError("Invalid HTTP header")
+        head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(head + body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
     # Files to the client.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
@@ -215,9 +250,14 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
                 raise ConnectionResetError("the client is gone") from error
 
+        extensions: dict[str, Any] = {
+            WHOLE_BODY: partial(_whole_body, cycle),
+            WHOLE_ANSWER: partial(self._send_whole, cycle),
+        }
         if self.scheme == "http":
-            extensions = {ZERO_COPY_SEND: {}, DIRECT_BODY: partial(self._begin_direct_body, cycle)}
-            scope = cast("asgi.Scope", {**scope, "extensions": extensions})
+            extensions[ZERO_COPY_SEND] = {}
+            extensions[DIRECT_BODY] = partial(self._begin_direct_body, cycle)
+        scope["extensions"] = extensions  # type: ignore[typeddict-unknown-key]
         try:
             await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
         finally:
@@ -315,6 +355,13 @@ class Connection(HttpToolsProtocol):
         finally:
             # Even when cancelled: the descriptors are in use until then.
             await settled(sending)
+
+
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    if cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    return body
 
 
 class DirectBody:

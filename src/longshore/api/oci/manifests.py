@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longshore.api.http import Response
@@ -94,15 +95,20 @@ def _find(call: Call) -> StoredManifest:
     return image_batches.acceptable(context, manifest, _accepted(call))
 
 
-def _accepted(call: Call) -> list[str]:
+def _accepted(call: Call) -> tuple[str, ...]:
     """Return the media types that the client accepts; none where it accepts anything."""
-    accepted = [
+    return _read_accept(tuple(value for key, value in call.request.headers if key == b"accept"))
+
+
+# Each client sends the same header with each request.
+@lru_cache(64)
+def _read_accept(values: tuple[bytes, ...]) -> tuple[str, ...]:
+    accepted = tuple(
         media_type.partition(";")[0].strip()
-        for key, value in call.request.headers
-        if key == b"accept"
+        for value in values
         for media_type in value.decode("latin-1").split(",")
-    ]
-    return [] if "*/*" in accepted else accepted
+    )
+    return () if "*/*" in accepted else accepted
 
 
 def _tags_beside(call: Call) -> list[str]:
