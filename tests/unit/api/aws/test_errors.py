@@ -36,7 +36,10 @@ from longshore.identity.errors import (
     ValidationError,
 )
 
-STATUSES = ServiceModel.load("iam").error_statuses | ServiceModel.load("sts").error_statuses
+STATUSES = {
+    **ServiceModel.load("iam").error_statuses,
+    **ServiceModel.load("sts").error_statuses,
+}
 
 
 @pytest.mark.parametrize(
