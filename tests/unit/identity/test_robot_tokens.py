@@ -259,7 +259,7 @@ def test_what_makes_no_token_is_refused(context: Context) -> None:
 
 
 # PostgreSQL tells no generation, under which something could be remembered.
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_it_is_answered_from_memory_until_something_changes(context: Context) -> None:
     token, password = make(context)
     quick = context.without_waiting()
