@@ -420,7 +420,6 @@ def _app_of_process(
 
 def _let_garbage_wait() -> None:
     """Look for cyclic garbage seldom, and never among what the start made, which stays."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
 

@@ -32,6 +32,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from longshore.api.workers import settled
+from longshore.direct_body import WORTH_READING, DirectBody, wake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,8 +63,6 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 _TURN = 8 * 1024 * 1024
 _PIECE = 256 * 1024
 # A file system that can't do it says one of these.
-# Less than this isn't worth leaving the parser out for, nor waking up for.
-_WORTH_READING = 256 * 1024
 _ZEROS = bytes(64 * 1024)
 _NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
@@ -136,7 +135,7 @@ class Connection(HttpToolsProtocol):
             self._answered.disconnected = True
         super().connection_lost(exc)
         self._stop_expecting()
-        _wake(self._writable)
+        wake(self._writable)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; give up on a client that says nothing with many bytes."""
@@ -268,7 +267,7 @@ class Connection(HttpToolsProtocol):
     def _begin_direct_body(self, cycle: RequestResponseCycle) -> DirectBody | None:
         left = _announced_length(cycle.scope) - self._parsed_of_body
         # What follows on a request to speak another protocol is no body.
-        if left < _WORTH_READING or self.transport.is_closing() or self.parser.should_upgrade():
+        if left < WORTH_READING or self.transport.is_closing() or self.parser.should_upgrade():
             return None
         self.flow.pause_reading()
         client = self.transport.get_extra_info("socket")
@@ -337,7 +336,7 @@ class Connection(HttpToolsProtocol):
 
     async def _wait_for_room(self, client: int) -> None:
         self._writable = self.loop.create_future()
-        self.loop.add_writer(client, _wake, self._writable)
+        self.loop.add_writer(client, wake, self._writable)
         try:
             await self._writable
         finally:
@@ -364,84 +363,8 @@ def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
     return body
 
 
-class DirectBody:
-    """What is left of a request's body, as it comes out of the socket.
-
-    Args:
-        loop: the event loop.
-        client: the connection's socket, which doesn't block.
-        size: how many bytes are left.
-
-    Attributes:
-        left: how many are left now.
-        read: how many were read.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, client: socket.socket, size: int) -> None:
-        self.left = size
-        self.read = 0
-        self._loop = loop
-        # One of our own, as for files.
-        self._client = client.dup()
-
-    async def read_into(self, buffer: memoryview, patience: float) -> int:
-        """Fill `buffer` with what follows of the body; less only at its end.
-
-        Returns:
-            How many bytes it was.
-
-        Raises:
-            TimeoutError: no byte came for `patience` seconds.
-            ConnectionError: the client broke off. What it had sent has been counted in `read`.
-        """
-        wanted = min(len(buffer), self.left)
-        filled = self._read_what_came(buffer[:wanted])
-        while filled < wanted:
-            woken = await self._wait_for(min(_WORTH_READING, wanted - filled), patience)
-            came = self._read_what_came(buffer[filled:wanted])
-            if came == 0 and not woken:
-                raise TimeoutError
-            filled += came
-        return filled
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._client.close()
-
-    def _read_what_came(self, buffer: memoryview) -> int:
-        try:
-            came = self._client.recv_into(buffer)
-        except BlockingIOError:
-            return 0
-        if came == 0:
-            raise ConnectionResetError("the body ends early")
-        self.left -= came
-        self.read += came
-        return came
-
-    async def _wait_for(self, size: int, patience: float) -> bool:
-        """Wait until `size` bytes have come, or `patience` seconds; tell which it was."""
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-        waiter = self._loop.create_future()
-        self._loop.add_reader(self._client, _wake, waiter)
-        try:
-            async with asyncio.timeout(patience):
-                await waiter
-        except TimeoutError:
-            return False
-        finally:
-            self._loop.remove_reader(self._client)
-        return True
-
-
 def _announced_length(scope: Mapping[str, Any]) -> int:
     return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
 
 
 def _send_what_fits(client: int, file: int, offset: int, count: int) -> int:
