@@ -28,6 +28,7 @@ from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
+from longshore.api.events import EventStream, Pace
 from longshore.api.hosts import Hosts
 from longshore.api.iam import api as iam
 from longshore.api.iam import operations as iam_operations
@@ -41,6 +42,8 @@ from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
+from longshore.events.receivers import NotInstalled
+from longshore.housekeeping import create_runner, receivers_of
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
@@ -51,8 +54,6 @@ from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
-from longshore.work.collector import Collector
-from longshore.work.schedule import Recurring
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -138,12 +139,13 @@ def prepare(settings: Settings) -> Start:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(server_key_file(settings))
         context = open_context(settings)
+        list(receivers_of(settings, context))
         migrate(context.database)
     except OSError as error:
         raise CannotStart(
             f"The data directory can't be used: {error.filename}: {error.strerror}."
         ) from error
-    except (ValueError, SchemaTooNew, RegistryError) as error:
+    except (ValueError, SchemaTooNew, RegistryError, NotInstalled) as error:
         raise CannotStart(str(error)) from error
     except DBAPIError as error:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
@@ -185,13 +187,14 @@ def credentials_file(settings: Settings) -> Path:
 
 
 def create_app(
-    settings: Settings, context: Context | None = None
+    settings: Settings, context: Context | None = None, pace: Pace | None = None
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Return the ASGI application over a store that `prepare` has seen.
 
     Args:
         settings: what the operator chose.
         context: the store, where the caller has opened it; it is closed at shutdown.
+        pace: how streams of events behave, where not as usual.
     """
     context = context or open_context(settings)
     workers = Workers()
@@ -224,29 +227,31 @@ def create_app(
         workers=workers,
         trail=trail,
     )
+    events = EventStream(
+        context=context, hosts=hosts, attempts=attempts, workers=workers, pace=pace or Pace()
+    )
     app = App(
         context=context,
         aws=aws,
         oci=oci,
+        events=events,
         workers=workers,
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),
     )
-    collecting = Recurring(
-        "garbage collection", partial(_collect, context), settings.collect_interval
-    )
+    runner = create_runner(settings, context) if settings.jobs else None
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             scope = {**scope, "scheme": settings.scheme}
             return await app(scope, receive, send)
         await receive()
-        if settings.collect_interval > 0:
-            collecting.start()
+        if runner is not None:
+            runner.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if settings.collect_interval > 0:
-            await workers.run(collecting.stop)
+        if runner is not None:
+            await workers.run(runner.stop)
         workers.close()
         trail.close()
         context.database.close()
@@ -312,13 +317,6 @@ def uvicorn_config(
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-
-
-def _collect(context: Context) -> None:
-    taken = list(Collector(context).run())
-    if taken:
-        freed = sum(garbage.size for garbage in taken)
-        _log.info("garbage collection: took %d things and freed %d bytes", len(taken), freed)
 
 
 def _trail(settings: Settings) -> Trail:

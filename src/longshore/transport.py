@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 ZERO_COPY_SEND = "http.response.zerocopysend"
 """The extension of ASGI ("Zero Copy Send" in its specification) and the type of its message."""
+STOPPING = "longshore.stopping"
+"""The extension of ours that tells when the server is about to stop: an `asyncio.Event`."""
 
 DIRECT_BODY = "longshore.request.directbody"
 """An extension of our own: a function that returns the `DirectBody` of the request that is being
@@ -110,6 +112,7 @@ class Connection(HttpToolsProtocol):
         self._idle_talk = 0
         self._answered: RequestResponseCycle | None = None
         self._writable: asyncio.Future[None] | None = None
+        self._stopping = asyncio.Event()
         self._parsed_of_body = 0
         self._direct_body: DirectBody | None = None
         self._is_skipping = False
@@ -147,6 +150,11 @@ class Connection(HttpToolsProtocol):
             self._refuse()
         elif not self._is_in_request():
             self._expect_head()
+
+    def shutdown(self) -> None:
+        """Begin no further answer; those that would never end are told to."""
+        super().shutdown()
+        self._stopping.set()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
@@ -250,6 +258,7 @@ class Connection(HttpToolsProtocol):
                 raise ConnectionResetError("the client is gone") from error
 
         extensions: dict[str, Any] = {
+            STOPPING: self._stopping,
             WHOLE_BODY: partial(_whole_body, cycle),
             WHOLE_ANSWER: partial(self._send_whole, cycle),
         }

@@ -1,7 +1,7 @@
 """A registry in this process: uvicorn over `create_app`, on a free port of loopback.
 
-The server is the one that `longshore serve` runs, but for two things that tests need: it runs in a
-thread, and its clock can be stopped and moved.
+The server is the one that `longshore serve` runs, but for three things that tests need: it runs in
+a thread, its clock can be stopped and moved, and jobs are done when a test says so.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from botocore.credentials import Credentials
 
 from longshore import server
 from longshore.api.ecr.api import SERVICE
+from longshore.api.events import Pace
 from longshore.clock import system_clock
 from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings
@@ -55,6 +56,8 @@ _CONFIG = Config(
     read_timeout=60,
 )
 _PATIENCE_SECONDS = 60
+# Streams of events look all the time, and soon tell that nothing happens.
+_QUICK = Pace(look=0.01, beat=5)
 
 
 class MovableClock:
@@ -284,7 +287,7 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
     """
     settings = {"failed_attempts": 0, **settings}
     taken, chosen = server.listen(
-        Settings(data=data, listen="127.0.0.1:0", collect_interval=0, **settings)
+        Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
     )
     administrator = server.prepare(chosen).administrator
     if administrator is None:
@@ -298,7 +301,7 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
 @contextmanager
 def _serving(settings: Settings, context: Context, taken: socket.socket) -> Iterator[None]:
     uvicorn_server = _Server(
-        server.uvicorn_config(partial(server.create_app, settings, context), settings)
+        server.uvicorn_config(partial(server.create_app, settings, context, _QUICK), settings)
     )
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [taken]})
     thread.start()

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from longshore.api.ecr.layers import DOWNLOAD_PATH
+from longshore.api.events import PATH as EVENTS_PATH
 from longshore.api.http import ClientDisconnected, Request, Response
 from longshore.api.oci.blobs import serve
 from longshore.errors import AccessDenied, LayersNotFound, RegistryError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from longshore.api.aws.face import AwsFace
+    from longshore.api.events import EventStream
     from longshore.api.http import Receive, Scope, Send
     from longshore.api.oci.face import OciFace
     from longshore.api.proxies import Proxies
@@ -29,6 +31,7 @@ _WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
 
   the APIs of AWS:  aws ecr|iam|sts ... --endpoint-url <this address>
   the registry:     docker login <this host>
+  what happens:     <this address>/events
   credentials:      longshore env, on the machine that runs the server
 """
 
@@ -40,6 +43,7 @@ class App:
         context: the store.
         aws: answers `POST /`.
         oci: answers what is below `/v2/`.
+        events: answers `/events`.
         workers: where the rules run.
         idle_timeout: how long a client may pause in the middle of a body, in seconds.
         proxies: who may stand between a client and this server.
@@ -51,6 +55,7 @@ class App:
         context: Context,
         aws: AwsFace,
         oci: OciFace,
+        events: EventStream,
         workers: Workers,
         idle_timeout: float,
         proxies: Proxies,
@@ -58,6 +63,7 @@ class App:
         self._context = context
         self._aws = aws
         self._oci = oci
+        self._events = events
         self._workers = workers
         self._idle_timeout = idle_timeout
         self._proxies = proxies
@@ -101,6 +107,8 @@ class App:
             return self._oci.answer, self._oci.answer_to_failure
         if path == "/" and request.method == "POST":
             return self._aws.answer, self._aws.answer_to_failure
+        if path == EVENTS_PATH:
+            return self._events.answer, _failure
         return self._elsewhere, _failure
 
     async def _elsewhere(self, request: Request) -> Response:

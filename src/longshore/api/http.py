@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
 
 from longshore.access.sigv4 import RequestHead
@@ -19,7 +19,7 @@ from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeou
 from longshore.identity.authorization import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from typing import BinaryIO, Protocol
 
     from longshore.api.workers import Workers
@@ -49,6 +49,8 @@ _SMALL = 64 * 1024
 _IN_MEMORY_ONLY: int | None = getattr(os, "RWF_NOWAIT", None)
 # An extension of ASGI, "Zero Copy Send" in its specification.
 _ZERO_COPY_SEND = "http.response.zerocopysend"
+# An extension of our transport's: an event that tells that the server is about to stop.
+_STOPPING = "longshore.stopping"
 # Extensions of our own server (`longshore.transport`).
 _DIRECT_BODY = "longshore.request.directbody"
 _WHOLE_BODY = "longshore.request.wholebody"
@@ -159,6 +161,11 @@ class Request:
         """The length of the body in bytes, where the client announced it."""
         length = self.header(b"content-length")
         return int(length) if length is not None and length.isdecimal() else None
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Is set when the server is about to stop, and answers without an end have to end."""
+        return cast("asyncio.Event", self.extensions[_STOPPING])
 
     def head(self) -> RequestHead:
         """Return what a signature covers."""
@@ -305,12 +312,23 @@ class FileBody:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamBody:
+    """A body whose end nobody knows; it is sent as it comes.
+
+    Attributes:
+        pieces: the body.
+    """
+
+    pieces: AsyncGenerator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer. Its Content-Length comes from the body unless a header says it."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | FileBody = b""
+    body: bytes | FileBody | StreamBody = b""
 
     def with_headers(self, **headers: str) -> Response:
         """Return the same answer with further headers; `_` in their names stands for `-`."""
@@ -330,18 +348,22 @@ class Response:
         finally:
             if isinstance(self.body, FileBody):
                 self.body.file.close()
+            elif isinstance(self.body, StreamBody):
+                await self.body.pieces.aclose()
 
     async def _send(self, request: Request, send: Send, workers: Workers) -> None:
         body = self.body
-        length = len(body) if isinstance(body, bytes) else body.length
-        headers = {"content-length": str(length)} if _has_body(self.status) else {}
+        length = _length(body)
+        headers = {}
+        if length is not None and _has_body(self.status):
+            headers["content-length"] = str(length)
         if self.status == HTTPStatus.REQUEST_TIMEOUT:
             # RFC 9110, section 15.5.9: nobody waits for the rest.
             headers["connection"] = "close"
         headers |= {name.lower(): value for name, value in self.headers.items()}
         if request.method == "HEAD":
             body = b""
-        elif isinstance(body, FileBody) and length <= _SMALL:
+        elif isinstance(body, FileBody) and body.length <= _SMALL:
             read = _read_from_memory(body)
             body = await workers.run(_read, body) if read is None else read
         encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
@@ -354,11 +376,25 @@ class Response:
         await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body})
+        elif isinstance(body, StreamBody):
+            async for piece in body.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
         elif _ZERO_COPY_SEND in request.extensions:
             file = {"file": body.file, "offset": body.offset, "count": body.length}
             await send({"type": _ZERO_COPY_SEND, **file})
         else:
             await _send_copy(body, send, workers)
+
+
+def _length(body: bytes | FileBody | StreamBody) -> int | None:
+    match body:
+        case bytes():
+            return len(body)
+        case FileBody():
+            return body.length
+        case StreamBody():
+            return None
 
 
 def _has_body(status: int) -> bool:

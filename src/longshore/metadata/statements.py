@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +35,22 @@ def upsert(
         .on_conflict_do_update(index_elements=list(key), set_=dict(values))
     )
     connection.execute(statement)
+
+
+def lock_for_one(connection: Connection, lock: int) -> bool:
+    """Keep others from what `lock` stands for until the transaction ends, unless somebody does.
+
+    Args:
+        connection: a writing transaction.
+        lock: a number that nobody else in the database uses.
+
+    Returns:
+        Whether it is this transaction's. On SQLite a writing transaction is alone anyway.
+    """
+    if connection.dialect.name == "sqlite":
+        return True
+    statement = text("SELECT pg_try_advisory_xact_lock(:lock)")
+    return bool(connection.execute(statement, {"lock": lock}).scalar_one())
 
 
 @cache

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import inspect
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing
+from longshore.api.basic import read_basic
 from longshore.api.http import ClientDisconnected, log_own_failure
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
@@ -99,7 +97,7 @@ class OciFace:
     async def _answer(self, exchange: Exchange) -> Response:
         request = exchange.request
         registry = exchange.registry = self._hosts.registry_of(request.host)
-        credentials = _credentials(request)
+        credentials = read_basic(request)
         route, name, argument = _find_route(request, is_anonymous=credentials is None)
         exchange.route, exchange.name, exchange.argument = route, name, argument
         needs = exchange.needs = route.needs(request, registry, name)
@@ -185,42 +183,3 @@ def _find_route(request: Request, *, is_anonymous: bool) -> tuple[Route, str, st
         return find_route(request.method, request.path)
     except RegistryError:
         raise UnrecognizedClient from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Credentials:
-    """The user and the password of Basic authentication."""
-
-    user: str
-    password: str = field(repr=False)
-
-    @property
-    def digest(self) -> str:
-        """A name for them that gives nothing away."""
-        return hashlib.sha256(f"{self.user}:{self.password}".encode()).hexdigest()
-
-
-def _credentials(request: Request) -> _Credentials | None:
-    """Return the user and the password of Basic authentication (RFC 7617).
-
-    None if there are no credentials at all; some clients then send an empty user and password.
-
-    Raises:
-        UnrecognizedClient: there are others. They don't make anybody anonymous.
-    """
-    headers = [value for key, value in request.headers if key == b"authorization"]
-    if not headers:
-        return None
-    scheme, _, parameter = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")
-    if scheme.lower() != b"basic":
-        raise UnrecognizedClient
-    try:
-        text = base64.b64decode(parameter.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise UnrecognizedClient from None
-    if text == ":":
-        return None
-    user, colon, password = text.partition(":")
-    if not colon:
-        raise UnrecognizedClient
-    return _Credentials(user, password)
