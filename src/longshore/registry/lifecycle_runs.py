@@ -1,0 +1,185 @@
+"""Runs of lifecycle policies: the images that a repository's policy has done with go.
+
+A run evaluates the policy over a repository that everybody goes on using, so what it finds is only
+a suggestion. A few images at a time are taken, in a transaction that locks the repository and asks
+the policy again: an image that was tagged, pulled or restored meanwhile is judged as it is now,
+and one whose turn to be counted has come stays. A run that is killed has taken whole images or
+none; the next one goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from longshore.errors import RepositoryNotFound
+from longshore.names import Digest
+from longshore.registry import images, lifecycle_images, lifecycle_policies, repositories
+from longshore.registry.lifecycle_grammar import parse
+from longshore.registry.lifecycle_rules import Marking, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+    from longshore.clock import Millis
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+    from longshore.registry.lifecycle_rules import Action, Image, Rule, Verdict
+    from longshore.registry.repositories import Repository
+
+# How many images go in one transaction, while pushes to the repository wait.
+_BATCH = 100
+
+REFERENCED = "ImageReferencedByManifestList"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did to an image, or couldn't do.
+
+    Attributes:
+        digest: the image.
+        tags: the tags that it had.
+        pushed_at: when it was pushed.
+        action: what was to be done.
+        rule_priority: by which rule.
+        failure: why it wasn't done, in the word that BatchDeleteImage has for it.
+    """
+
+    digest: str
+    tags: tuple[str, ...]
+    pushed_at: Millis
+    action: Action
+    rule_priority: int
+    failure: str | None = None
+
+    @classmethod
+    def of(cls, image: Image, rule: Rule, failure: str | None = None) -> Outcome:
+        """Tell what a rule did to an image."""
+        return cls(image.digest, image.tags, image.pushed_at, rule.action, rule.priority, failure)
+
+
+class _Superseded(Exception):
+    """The repository or its policy isn't the one that the run began with."""
+
+
+def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
+    """Do what a repository's policy says; yield each outcome once it is committed.
+
+    The run ends early if the policy is replaced or the repository deleted under it.
+
+    Raises:
+        RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
+        NotBuiltYet: the policy has a rule that archives.
+    """
+    began_at = context.clock()
+    with context.database.read() as tx:
+        repository = repositories.find(tx, registry, name)
+        text = lifecycle_policies.find(tx, repository).text
+    rules = parse(text)
+    lifecycle_policies.check_built(rules)
+    verdicts = evaluate(rules, lifecycle_images.all_of(context.database.read, repository), began_at)
+    try:
+        for batch in _batches(verdicts):
+            for verdict in batch:
+                if verdict.is_protected:
+                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
+            due = [verdict for verdict in batch if not verdict.is_protected]
+            if due:
+                yield from _apply(context, repository, text, due, began_at)
+    except _Superseded:
+        return
+    with context.database.write() as tx:
+        lifecycle_policies.note_evaluation(tx, repository, text, began_at)
+
+
+def _apply(
+    context: Context, repository: Repository, text: str, due: list[Verdict], now: Millis
+) -> list[Outcome]:
+    with context.database.write() as tx:
+        _lock(tx, repository, text)
+        rules = _rules_by_image(tx, repository, text, {verdict.image.id for verdict in due}, now)
+        expiring = _Expiring(context, tx, repository)
+        for verdict in due:
+            if verdict.image.subject is not None:
+                expiring.expire_orphan(verdict.image, verdict.rule)
+            elif verdict.image.id in rules:
+                expiring.expire(*rules[verdict.image.id])
+        return expiring.outcomes
+
+
+def _lock(tx: Connection, repository: Repository, text: str) -> None:
+    try:
+        found = repositories.find(tx, repository.registry, repository.name, lock=True)
+    except RepositoryNotFound:
+        raise _Superseded from None
+    if found.id != repository.id or not lifecycle_policies.is_current(tx, found, text):
+        raise _Superseded
+
+
+def _rules_by_image(
+    tx: Connection, repository: Repository, text: str, ids: Collection[int], now: Millis
+) -> dict[int, tuple[Image, Rule]]:
+    """Ask the policy again, in the transaction that locks the repository.
+
+    Returns:
+        The images that are still marked, as they are now, and the rules that mark them.
+    """
+    marking = Marking(parse(text), now)
+    judged: dict[int, tuple[Image, Rule]] = {}
+    unseen = set(ids)
+
+    def judge(image: Image) -> None:
+        rule = marking.rule_for(image)
+        if rule is not None and image.id in unseen:
+            judged[image.id] = (image, rule)
+        unseen.discard(image.id)
+
+    for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), repository):
+        if marking.is_full:
+            break
+        judge(image)
+    # The others are older than all that has been counted, or referrers by now.
+    for image in lifecycle_images.find(tx, repository, list(unseen)):
+        if image.subject is None:
+            judge(image)
+    return judged
+
+
+class _Expiring:
+    """Deletes images in a transaction that has locked their repository, and keeps the minutes."""
+
+    def __init__(self, context: Context, tx: Connection, repository: Repository) -> None:
+        self.outcomes: list[Outcome] = []
+        self._context = context
+        self._tx = tx
+        self._repository = repository
+
+    def expire(self, image: Image, rule: Rule) -> None:
+        """Delete an image with its tags and its referrers, unless an index refers to it."""
+        expiring = [image]
+        while expiring:
+            image = expiring.pop()
+            digest = Digest.parse(image.digest)
+            if images.parents(self._tx, self._repository, digest):
+                self.outcomes.append(Outcome.of(image, rule, REFERENCED))
+                continue
+            images.remove(self._tx, self._context, self._repository, digest)
+            self.outcomes.append(Outcome.of(image, rule))
+            expiring += lifecycle_images.referrers_of(self._tx, self._repository, image.digest)
+
+    def expire_orphan(self, image: Image, rule: Rule) -> None:
+        """Delete a referrer that an index kept when its subject went, and keeps no longer."""
+        for found in lifecycle_images.find(self._tx, self._repository, [image.id]):
+            if found.subject is None:
+                self.expire(found, rule)
+
+
+def _batches(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
+    iterator = iter(verdicts)
+    while batch := list(itertools.islice(iterator, _BATCH)):
+        yield batch
