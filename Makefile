@@ -10,13 +10,14 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH_READY := .venv/.bench-ready
 BASE_PYTHON = $(or $(PYTHON),python3)
 
 # Another environment that happens to be active must not be taken for this one.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test slow compat lint format types docs imports check clean
+.PHONY: help serve test slow compat bench lint format types docs imports check clean
 
 help: ## Show this help
 	@echo 'usage: make TARGET [NAME=value ...]'; echo; echo 'targets:'
@@ -25,7 +26,7 @@ help: ## Show this help
 	@printf '  %-9s %s\n' \
 	  LISTEN 'where "make serve" listens, such as LISTEN=127.0.0.1:5001' \
 	  DATA 'data directory of "make serve", such as DATA=/srv/longshore' \
-	  ARGS 'more arguments for "longshore serve" or for pytest: make test ARGS="-k tags"' \
+	  ARGS 'more arguments for "longshore serve", pytest or the benchmark: make test ARGS="-k tags"' \
 	  WORKERS 'processes that run the tests (now: $(WORKERS))' \
 	  PYTHON 'the Python to make the environment with: make PYTHON=python3.13 test' \
 	  UV 'the uv to make it with (now: $(or $(UV),none)); UV= takes a plain venv and pip'
@@ -43,6 +44,9 @@ slow: $(READY) ## Run the tests that take minutes
 compat: $(READY) ## Run the tests with real clients (see docs/testing.md)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m compat \
 	  $(if $(filter tests/%,$(ARGS)),,tests/compat tests) $(ARGS)
+
+bench: $(BENCH_READY) ## Measure Longshore beside its peers (see docs/performance.md)
+	@exec $(BIN)/python -m bench $(ARGS)
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check
@@ -80,5 +84,13 @@ else
 	$(BASE_PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+endif
+	@touch $@
+
+$(BENCH_READY): $(READY)
+ifneq ($(UV),)
+	$(UV) sync --frozen --group bench $(if $(PYTHON),--python '$(PYTHON)')
+else
+	$(BIN)/python -m pip install --quiet --group bench
 endif
 	@touch $@

@@ -2,7 +2,7 @@
 
 A rule that refuses raises one of these, with ECR's own code, its sentence and its extra members.
 It knows no HTTP: each face has one table that turns the family into its protocol's form
-(`api/ecr/errors.py`, `api/oci/errors.py`).
+(`api/aws/errors.py`, `api/oci/errors.py`).
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ class InvalidParameter(RegistryError):
 
 
 class ValidationFailed(RegistryError):
-    """The generic form of a broken constraint, used by ECR's newer operations."""
+    """A member of the request breaks a constraint, in the words that most services share."""
 
     code = "ValidationException"
 
 
 class Serialization(RegistryError):
-    """The body isn't JSON, or a member has the wrong JSON type."""
+    """The body can't be read in the service's protocol, or a member has the wrong type."""
 
     code = "SerializationException"
 
 
 class UnknownOperation(RegistryError):
-    """`X-Amz-Target` names no operation of the service."""
+    """The request names no operation of the service."""
 
     code = "UnknownOperationException"
 
 
 class NotBuiltYet(RegistryError):
-    """An operation or a setting of ECR that Longshore doesn't have yet."""
+    """An operation or a setting of AWS's that Longshore doesn't have yet."""
 
     code = "UnsupportedOperationException"
 
@@ -101,6 +101,17 @@ class Throttling(RegistryError):
 
     def __init__(self) -> None:
         super().__init__("Rate exceeded")
+
+
+class TooManyFailures(Throttling):
+    """So many attempts to authenticate failed at one address that it has to wait."""
+
+    def __init__(self) -> None:
+        RegistryError.__init__(
+            self,
+            "Rate exceeded: too many requests with wrong credentials came from this address. "
+            "Check the credentials, and try again in a minute.",
+        )
 
 
 class Server(RegistryError):
@@ -157,12 +168,35 @@ class InvalidSignature(AuthenticationError):
 
 
 class ExpiredToken(AuthenticationError):
-    """A registry token whose twelve hours are over."""
+    """A registry token, or session credentials, whose time is over."""
 
     code = "ExpiredTokenException"
 
     def __init__(self) -> None:
         super().__init__("Your authorization token has expired. Reauthenticate and try again.")
+
+
+class ExpiredIdentityToken(ExpiredToken):
+    """The ID token of a foreign identity provider isn't valid any more."""
+
+    def __init__(self, now: int, expires_at: int) -> None:
+        RegistryError.__init__(
+            self,
+            f"Token expired: current date/time {now} must be before "
+            f"the expiration date/time {expires_at}",
+        )
+
+
+class InvalidIdentityToken(AuthenticationError):
+    """An ID token that its provider doesn't vouch for, or not for this."""
+
+    code = "InvalidIdentityToken"
+
+
+class ProviderUnreachable(AuthenticationError):
+    """The keys of a foreign identity provider can't be had; it may help to try again."""
+
+    code = "IDPCommunicationError"
 
 
 class AccessDenied(RegistryError):
@@ -208,6 +242,27 @@ class RepositoryNotEmpty(RegistryError):
             f"The repository with name '{name}' in registry with id '{registry_id}' "
             "cannot be deleted because it still contains images"
         )
+
+
+class RepositoryPolicyNotFound(RegistryError):
+    """The repository has no policy."""
+
+    code = "RepositoryPolicyNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Repository policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    """The registry has no policy."""
+
+    code = "RegistryPolicyNotFoundException"
+
+    def __init__(self, registry_id: str) -> None:
+        super().__init__(f"Registry policy does not exist in the registry with id '{registry_id}'")
 
 
 class LifecyclePolicyNotFound(RegistryError):

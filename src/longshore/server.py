@@ -21,29 +21,32 @@ from uvicorn.supervisors import Multiprocess
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
-from longshore.api.aws.json import JsonService
-from longshore.api.aws.wording import ECR as ECR_WORDING
-from longshore.api.ecr.face import SERVICE, EcrFace
-from longshore.api.ecr.operations import OPERATIONS
+from longshore.api.aws.face import AwsFace
+from longshore.api.ecr import api as ecr
+from longshore.api.ecr import operations as ecr_operations
 from longshore.api.hosts import Hosts
+from longshore.api.iam import api as iam
+from longshore.api.iam import operations as iam_operations
 from longshore.api.oci.face import OciFace
+from longshore.api.proxies import Proxies
+from longshore.api.sts import api as sts
+from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
 from longshore.errors import RegistryError
+from longshore.housekeeping import create_runner
+from longshore.identity import access_keys, operators
+from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.names import Registry
-from longshore.registry import access_keys
-from longshore.registry.access_keys import AccessKey
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
-from longshore.work.collector import Collector
-from longshore.work.schedule import Recurring
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,12 +55,16 @@ if TYPE_CHECKING:
     from longshore.api.http import Receive, Scope, Send
     from longshore.settings import Settings
 
+# No two services have an operation of the same name.
+_OPERATIONS = (
+    *ecr_operations.OPERATIONS,
+    *iam_operations.OPERATIONS,
+    *sts_operations.OPERATIONS,
+)
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
 _BACKLOG = 2048
-
-_log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -84,7 +91,7 @@ def open_context(settings: Settings) -> Context:
         OSError, ValueError: there is none, or it can't be used.
     """
     # First: without a key there is no store, and none must come to be by looking for it.
-    server_key = ServerKey.read(_server_key_file(settings))
+    server_key = ServerKey.read(server_key_file(settings))
     limits = settings.limits.model_dump(exclude={"rates"})
     dialect = DIALECTS[settings.compatibility]
     rules = replace(dialect.manifest_rules, max_bytes=settings.limits.manifest_size)
@@ -114,7 +121,7 @@ def prepare(settings: Settings) -> Start:
     _check_certificate(settings)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ServerKey.read_or_create(_server_key_file(settings))
+        ServerKey.read_or_create(server_key_file(settings))
         context = open_context(settings)
         migrate(context.database)
     except OSError as error:
@@ -143,11 +150,7 @@ def read_administrator(settings: Settings) -> AccessKey | None:
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
         profile = parser[_PROFILE]
-        return AccessKey(
-            profile["aws_access_key_id"],
-            profile["aws_secret_access_key"],
-            access_keys.generate(settings.account, _ADMINISTRATOR).caller,
-        )
+        return AccessKey(profile["aws_access_key_id"], profile["aws_secret_access_key"])
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -181,33 +184,37 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
-    ecr = EcrFace(
+    aws = AwsFace(
         context=context,
         hosts=hosts,
-        service=JsonService.load(SERVICE, ECR_WORDING),
+        json_api=ecr.load(context.limits),
+        query_apis=(iam.load(), sts.load()),
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
         workers=workers,
     )
     oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
     app = App(
-        context=context, ecr=ecr, oci=oci, workers=workers, idle_timeout=settings.idle_timeout
+        context=context,
+        aws=aws,
+        oci=oci,
+        workers=workers,
+        idle_timeout=settings.idle_timeout,
+        proxies=Proxies(settings.proxy_networks),
     )
-    collecting = Recurring(
-        "garbage collection", partial(_collect, context), settings.collect_interval
-    )
+    runner = create_runner(settings, context) if settings.jobs else None
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             scope = {**scope, "scheme": settings.scheme}
             return await app(scope, receive, send)
         await receive()
-        if settings.collect_interval > 0:
-            collecting.start()
+        if runner is not None:
+            runner.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if settings.collect_interval > 0:
-            await workers.run(collecting.stop)
+        if runner is not None:
+            await workers.run(runner.stop)
         workers.close()
         context.database.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -274,14 +281,8 @@ def uvicorn_config(
     )
 
 
-def _collect(context: Context) -> None:
-    taken = list(Collector(context).run())
-    if taken:
-        freed = sum(garbage.size for garbage in taken)
-        _log.info("garbage collection: took %d things and freed %d bytes", len(taken), freed)
-
-
-def _server_key_file(settings: Settings) -> Path:
+def server_key_file(settings: Settings) -> Path:
+    """Return the file of the server's keys, the newest first."""
     return settings.data / "server.key"
 
 
@@ -301,7 +302,8 @@ def check_identity(context: Context, settings: Settings) -> None:
             "Start with the database of before, or with another data directory: to a stranger's "
             "database, every blob here would be garbage."
         )
-    if known.server_key_id != context.server_key.id:
+    # One of them: a rotation that was cut short has changed the file and not the database.
+    if known.server_key_id not in context.server_key.ids:
         raise CannotStart(
             "The database was written with another server key than the one in the data "
             "directory. Put the right server.key there, or start with another database."
@@ -332,12 +334,12 @@ def _identity_file(settings: Settings) -> Path:
 
 def _rates(settings: Settings) -> dict[str, float]:
     """Return the rate limits by operation; variables lose the case of their names."""
-    operations = {name.lower(): name for name in OPERATIONS}
+    operations = {name.lower(): name for name in _OPERATIONS}
     unknown = sorted(name for name in settings.limits.rates if name.lower() not in operations)
     if unknown:
         raise CannotStart(
             f"limits.rates: there is no operation '{unknown[0]}' to limit. "
-            f"Those there are: {', '.join(OPERATIONS)}."
+            f"Those there are: {', '.join(_OPERATIONS)}."
         )
     return {operations[name.lower()]: rate for name, rate in settings.limits.rates.items()}
 
@@ -383,18 +385,18 @@ def _check_certificate(settings: Settings) -> None:
 
 def _ensure_administrator(context: Context, settings: Settings) -> Start:
     with context.database.write() as tx:
-        arn = tx.execute(select(schema.access_keys.c.principal_arn).limit(1)).scalar_one_or_none()
-        if arn is not None:
-            _check_account(settings, arn.split(":")[4])
+        account = operators.find_account(tx)
+        if account is not None:
+            _check_account(settings, account)
             return Start(read_administrator(settings), is_first=False)
         # A file of an earlier start, whose database is gone, keeps its key.
         if read_administrator(settings) is None:
-            _write_credentials(settings, access_keys.generate(settings.account, _ADMINISTRATOR))
+            _write_credentials(settings, access_keys.generate())
         # Another process may have been quicker: what counts is what the file holds.
         key = read_administrator(settings)
         if key is None:
             raise CannotStart(f"{credentials_file(settings)} is gone as soon as it is written.")
-        access_keys.store(tx, access_keys.seal_of(context), key, context.clock())
+        operators.create(context, tx, settings.account, _ADMINISTRATOR, key)
     return Start(key, is_first=True)
 
 

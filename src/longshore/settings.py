@@ -10,10 +10,19 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -63,6 +72,26 @@ def _region(text: str) -> str:
     if not is_region(text):
         raise ValueError("write a region such as eu-west-1")
     return text
+
+
+def _joined(value: object) -> object:
+    """Take a list, which is what a file has, for the text that options and variables have."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _networks(text: str | None) -> str | None:
+    for block in _blocks(text):
+        try:
+            ip_network(block)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; write addresses or blocks such as 10.0.0.0/8, with commas between them"
+            ) from error
+    return text
+
+
+def _blocks(text: str | None) -> list[str]:
+    return [block.strip() for block in (text or "").split(",") if block.strip()]
 
 
 Positive = Annotated[int, Field(gt=0)]
@@ -154,6 +183,13 @@ class Settings(BaseSettings):
         default=False,
         description="Whether clients reach the server through a proxy that speaks TLS for it.",
     )
+    trusted_proxies: Annotated[str | None, BeforeValidator(_joined), AfterValidator(_networks)] = (
+        Field(
+            None,
+            description="The proxies whose X-Forwarded-For tells who the client is (aws:SourceIp): "
+            "addresses and blocks such as 10.0.0.0/8, with commas between them.",
+        )
+    )
     workers: Positive = Field(1, description="Server processes that share the port and the data.")
     idle_timeout: PositiveNumber = Field(
         60.0, description="How many seconds a client may pause in the middle of a body."
@@ -167,6 +203,11 @@ class Settings(BaseSettings):
     )
     collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
+    )
+    jobs: bool = Field(
+        default=True,
+        description="Whether the server does the work that is queued, too; without, `longshore "
+        "worker` has to.",
     )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -194,6 +235,11 @@ class Settings(BaseSettings):
     def database(self) -> str | Path:
         """The metadata's database: its URL, or a file of SQLite."""
         return self.database_url or self.data.absolute() / "metadata.sqlite"
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The addresses of the trusted proxies."""
+        return tuple(ip_network(block) for block in _blocks(self.trusted_proxies))
 
     @property
     def scheme(self) -> str:

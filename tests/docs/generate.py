@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
+from longshore.api.aws.errors import _QUERY_ANSWERS, json_status, query_answer
 from longshore.api.aws.model import ServiceModel
-from longshore.api.ecr import errors as ecr_errors
-from longshore.api.ecr.face import SERVICE
-from longshore.api.ecr.operations import OPERATIONS
+from longshore.api.ecr import operations as ecr
+from longshore.api.iam import operations as iam
 from longshore.api.oci import errors as oci_errors
 from longshore.api.oci.routes import ROUTES
+from longshore.api.sts import operations as sts
 from longshore.cli.commands import serve
 from longshore.errors import RegistryError
+from longshore.identity import errors as identity_errors
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import MIB
 from longshore.settings import ENVIRONMENT_PREFIX, HOUR, LimitSettings, Settings
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from longshore.api.aws.operations import Operation
+    from longshore.api.oci.routes import Route
     from longshore.registry.dialect import Compatibility
 
 CONFORMANCE_DIFFERENCES: Final = REPOSITORY / "tests/compat/conformance_differences.toml"
@@ -47,19 +51,34 @@ _MARKED: Final = re.compile(
 # --- The two faces --------------------------------------------------------------------------------
 
 
-def operations() -> str:
-    """Every operation of the service model."""
-    names = sorted(ServiceModel.load(SERVICE).operations)
-    built = [name for name in names if name in OPERATIONS]
+def operations_of_ecr() -> str:
+    """Every operation of ECR's service model."""
+    names = sorted(ServiceModel.load("ecr").operations)
     rows = (
-        (f"`{name}`", "complete", f"`{OPERATIONS[name].action}`")
-        if name in OPERATIONS
+        (f"`{name}`", "complete", f"`{ecr.OPERATIONS[name].action}`")
+        if name in ecr.OPERATIONS
         else (f"`{name}`", "not built yet", "")
         for name in names
     )
-    return f"{len(built)} of {len(names)} operations are complete.\n\n" + _table(
+    return f"{len(ecr.OPERATIONS)} of {len(names)} operations are complete.\n\n" + _table(
         ("Operation", "State", "IAM action"), rows
     )
+
+
+def operations_of_iam() -> str:
+    """Those of IAM's operations that Longshore answers."""
+    return _answered("iam", iam.OPERATIONS)
+
+
+def operations_of_sts() -> str:
+    """Those of STS's operations that Longshore answers."""
+    return _answered("sts", sts.OPERATIONS)
+
+
+def _answered(service: str, operations: Mapping[str, Operation]) -> str:
+    known = ServiceModel.load(service).operations
+    names = "".join(f"- `{name}`\n" for name in sorted(operations))
+    return f"{len(operations)} of {len(known)} operations:\n\n{names}"
 
 
 def routes() -> str:
@@ -71,12 +90,21 @@ def routes() -> str:
                 method,
                 f"`{_readable(pattern)}`",
                 f"`{route.operation}`",
-                f"`{route.action}`" if route.action else "none: good credentials are enough",
+                _actions(route),
             )
             for pattern, methods in ROUTES
             for method, route in methods.items()
         ),
     )
+
+
+def _actions(route: Route) -> str:
+    if route.action is None:
+        return "none: good credentials are enough"
+    if route.also is None:
+        return f"`{route.action}`"
+    more = " and ".join(f"`{action}`" for action in route.also.actions)
+    return f"`{route.action}`; {route.also.description} {more} too"
 
 
 def _readable(pattern: str) -> str:
@@ -95,13 +123,45 @@ _ARGUMENTS: Final = {
 }
 
 
-def ecr_face_errors() -> str:
+def ecr_errors() -> str:
     """Every error of the ECR API that Longshore answers with."""
-    kinds = {kind.code: kind for kind in _errors() if kind.code.endswith("Exception")}
+    kinds = {
+        kind.code: kind
+        for kind in _errors()
+        if kind.code.endswith("Exception") and not _is_of_identities(kind)
+    }
     return _table(
         ("Code", "HTTP status", "When"),
-        ((f"`{code}`", _ecr_status(kinds[code]), _summary(kinds[code])) for code in sorted(kinds)),
+        (
+            (f"`{code}`", str(json_status(kinds[code])), _summary(kinds[code]))
+            for code in sorted(kinds)
+        ),
     )
+
+
+def query_errors() -> str:
+    """Every error of the APIs of IAM and STS that Longshore answers with."""
+    statuses = {
+        code: status
+        for service in ("iam", "sts")
+        for code, status in ServiceModel.load(service).error_statuses.items()
+    }
+    answers = {
+        query_answer(kind, statuses): kind
+        for kind in (*_errors(), *_QUERY_ANSWERS)
+        if kind in _QUERY_ANSWERS or kind.code in statuses or _is_of_identities(kind)
+    }
+    return _table(
+        ("Code", "HTTP status", "When"),
+        (
+            (f"`{code}`", str(status), _summary(answers[code, status]))
+            for code, status in sorted(answers)
+        ),
+    )
+
+
+def _is_of_identities(kind: type[RegistryError]) -> bool:
+    return kind.__module__ == identity_errors.__name__
 
 
 def registry_face_errors() -> str:
@@ -122,11 +182,6 @@ def _errors(kind: type[RegistryError] = RegistryError) -> Iterator[type[Registry
         # Tests make some of their own.
         if "code" in vars(child) and child.__module__.startswith("longshore."):
             yield child
-
-
-def _ecr_status(kind: type[RegistryError]) -> str:
-    statuses = ecr_errors._STATUSES
-    return str(next((statuses[base] for base in kind.__mro__ if base in statuses), 400))
 
 
 def _oci_answer(kind: type[RegistryError], dialect: Compatibility) -> str:
@@ -227,9 +282,12 @@ def conformance() -> str:
 # --- The pages ------------------------------------------------------------------------------------
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
-    "operations": operations,
+    "operations of ecr": operations_of_ecr,
+    "operations of iam": operations_of_iam,
+    "operations of sts": operations_of_sts,
     "routes": routes,
-    "errors of the ecr face": ecr_face_errors,
+    "errors of ecr": ecr_errors,
+    "errors of iam and sts": query_errors,
     "errors of the registry face": registry_face_errors,
     "settings": settings,
     "limits": limits,

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from longshore.api.aws.model import ServiceModel
-from longshore.api.ecr.face import SERVICE
+from longshore.api.ecr.api import SERVICE
 from longshore.api.ecr.operations import OPERATIONS
 from longshore.registry.dialect import DIALECTS, Dialect
 from tests.docs import generate, pages

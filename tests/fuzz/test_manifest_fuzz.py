@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longshore.documents import MalformedDocument, read_object
 from longshore.names import Digest
-from longshore.registry.documents import MalformedDocument, read_object
 from longshore.registry.manifest_conversion import convert
 from longshore.registry.manifests import (
     ECR_RULES,

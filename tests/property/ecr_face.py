@@ -23,7 +23,7 @@ from tests.support.server import REGION, TARGET
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from longshore.registry.access_keys import AccessKey
+    from longshore.identity.access_keys import AccessKey
     from tests.property.registry_model import RegistryModel, Repository
     from tests.property.stations import Station
     from tests.support.images import Image

@@ -1,7 +1,7 @@
 """A registry in this process: uvicorn over `create_app`, on a free port of loopback.
 
-The server is the one that `longshore serve` runs, but for two things that tests need: it runs in a
-thread, and its clock can be stopped and moved.
+The server is the one that `longshore serve` runs, but for three things that tests need: it runs in
+a thread, its clock can be stopped and moved, and jobs are done when a test says so.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from longshore import server
-from longshore.api.ecr.face import SERVICE
+from longshore.api.ecr.api import SERVICE
 from longshore.clock import system_clock
-from longshore.registry import registry_tokens
+from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
     from longshore.clock import Millis
-    from longshore.registry.access_keys import AccessKey
+    from longshore.identity.access_keys import AccessKey
     from longshore.registry.context import Context
 
 REGION = "us-east-1"
@@ -142,8 +142,8 @@ class RunningServer:
 
     def token(self, region: str = REGION, key: AccessKey | None = None) -> str:
         """Return what `docker login` would send: `AWS:<password>`, in base64."""
-        key_id = (key or self.administrator).id
-        password = registry_tokens.issue(self.context, key_id, region).password
+        credentials = access_keys.find(self.context, (key or self.administrator).id)
+        password = registry_tokens.issue(self.context, credentials, region).password
         return base64.b64encode(f"AWS:{password}".encode()).decode()
 
     @cached_property
@@ -234,7 +234,7 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
     """Run a server over the directory `data`; it is stopped when the block ends."""
     taken, chosen = server.listen(
-        Settings(data=data, listen="127.0.0.1:0", collect_interval=0, **settings)
+        Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
     )
     administrator = server.prepare(chosen).administrator
     if administrator is None:

@@ -26,6 +26,8 @@ PROTOCOL = {
     "UnknownOperationException",
     "UnrecognizedClientException",
 }
+# Those of AssumeRoleWithWebIdentity (STS API Reference).
+WEB_IDENTITY = {"IDPCommunicationError", "InvalidIdentityToken"}
 # Longshore's own, until everything is built.
 OWN = {"UnsupportedOperationException"}
 
@@ -40,7 +42,7 @@ FAMILY = [
 def test_every_error_has_a_code_that_clients_know(kind: type[RegistryError]) -> None:
     model = botocore.session.get_session().get_service_model("ecr")
     modelled = {shape.name for shape in model.error_shapes}
-    assert kind.code in modelled | PROTOCOL | OWN
+    assert kind.code in modelled | PROTOCOL | WEB_IDENTITY | OWN
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,13 @@ VALUES: dict[str, tuple[str, Any]] = {
     "tls_certificate": ("/etc/tls.pem", Path("/etc/tls.pem")),
     "tls_key": ("/etc/tls.key", Path("/etc/tls.key")),
     "behind_tls": ("true", True),
+    "trusted_proxies": ("10.0.0.0/8, ::1", "10.0.0.0/8, ::1"),
     "workers": ("3", 3),
     "idle_timeout": ("2.5", 2.5),
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
+    "jobs": ("false", False),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }
@@ -196,7 +199,18 @@ def test_schemes(options: dict[str, Any], scheme: str, address: str) -> None:
     assert (settings.scheme, settings.address) == (scheme, address)
 
 
+def test_proxies_are_a_list_or_a_text() -> None:
+    networks = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+
+    assert load({"trusted_proxies": " 10.0.0.0/8, ::1"}, None).proxy_networks == networks
+    written_down = written(trusted_proxies=["10.0.0.0/8", "::1"])
+    assert load({}, written_down).proxy_networks == networks
+    assert load({}, None).proxy_networks == ()
+
+
 # --- What can't be --------------------------------------------------------------------------------
+
+BLOCKS = "write addresses or blocks such as 10.0.0.0/8, with commas between them"
 
 # A setting, a text that it can't be, and the sentence that is said.
 WRONG: list[tuple[str, str, str]] = [
@@ -242,6 +256,13 @@ WRONG: list[tuple[str, str, str]] = [
         "behind_tls",
         "maybe",
         "behind_tls: Input should be a valid boolean, unable to interpret input",
+    ),
+    *(
+        ("trusted_proxies", text, f"trusted_proxies: {reason}; {BLOCKS}")
+        for text, reason in (
+            ("10.0.0.0/8, proxy", "'proxy' does not appear to be an IPv4 or IPv6 network"),
+            ("10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        )
     ),
     (
         "log_level",
@@ -399,6 +420,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 def test_an_option_reaches_the_settings(name: str, served: list[Settings]) -> None:
     text, value = VALUES[name]
     flag = f"--{name.replace('_', '-')}"
+    if value is False:
+        flag = f"--no-{flag[2:]}"
     words = [flag] if isinstance(value, bool) else [flag, text]
     for other, path in companion(name).items():
         words += [f"--{other.replace('_', '-')}", path]

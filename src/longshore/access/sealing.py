@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
-from functools import cached_property
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from cryptography.exceptions import InvalidTag
@@ -19,10 +20,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_MARK_BYTES = 4
+
+_log = logging.getLogger(__name__)
 
 
 class BrokenSeal(ValueError):
@@ -30,56 +35,139 @@ class BrokenSeal(ValueError):
 
 
 class ServerKey:
-    """The secret that all others derive from."""
+    """The secret that all others derive from, and those that were it before.
+
+    What is sealed is sealed with the newest one and names it; what an older one has sealed still
+    opens. One that was read from a file follows the file: another process may have changed it.
+
+    Args:
+        newest: what to seal with.
+        older: what else to open with.
+    """
+
+    def __init__(self, newest: bytes, *older: bytes) -> None:
+        self._known = _Ring(tuple(map(_Secret, (newest, *older))))
+        self._file: Path | None = None
+        self._stamp: tuple[int, ...] = ()
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read the keys from `file`, one on each line, the newest first.
+
+        Raises:
+            OSError: the file can't be read.
+            ValueError: it holds no key, or something that is none.
+        """
+        stamp = _stamp(file)
+        key = cls(*_read_secrets(file))
+        key._file, key._stamp = file, stamp
+        return key
+
+    @classmethod
+    def read_or_create(cls, file: Path) -> Self:
+        """Read the keys from `file`, or make a first one there that only the owner can read."""
+        if not file.exists():
+            write_private_file(file, _as_line(os.urandom(_KEY_BYTES)))
+        return cls.read(file)
+
+    @property
+    def id(self) -> str:
+        """A public name of the newest key, which tells nothing about it."""
+        return self._ring().secrets[0].id
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The names of all keys, the newest first."""
+        return tuple(secret.id for secret in self._ring().secrets)
+
+    def seal_for(self, purpose: str) -> Seal:
+        """Return the seal of one purpose."""
+        return self._ring().seal_for(purpose)
+
+    def rotate(self) -> None:
+        """Put a new key before those in the file, durably: it is what seals from now on."""
+        file = self._own_file()
+        lines = [_as_line(each) for each in (os.urandom(_KEY_BYTES), *_read_secrets(file))]
+        replace_private_file(file, "".join(lines))
+
+    def retire(self) -> None:
+        """Leave only the newest key in the file: what others have sealed never opens again."""
+        file = self._own_file()
+        replace_private_file(file, _as_line(_read_secrets(file)[0]))
+
+    def _ring(self) -> _Ring:
+        if self._file is None:
+            return self._known
+        try:
+            stamp = _stamp(self._file)
+            if stamp != self._stamp:
+                self._known = _Ring(tuple(map(_Secret, _read_secrets(self._file))))
+                self._stamp = stamp
+        except (OSError, ValueError):
+            # Whoever spoils the file of a server that runs finds out at its next start.
+            _log.exception("the server's keys can't be read again; those known go on")
+        return self._known
+
+    def _own_file(self) -> Path:
+        if self._file is None:
+            raise ValueError("this server key is in no file")
+        return self._file
+
+
+class _Secret:
+    """One of the keys."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != _KEY_BYTES:
             raise ValueError(f"a server key has {_KEY_BYTES} bytes, not {len(secret)}")
         self._secret = secret
+        self.id = self.derive("longshore key id")[:8].hex()
 
-    @classmethod
-    def read(cls, file: Path) -> Self:
-        """Read the key from `file`.
+    @property
+    def mark(self) -> bytes:
+        """What begins whatever it has sealed."""
+        return bytes.fromhex(self.id)[:_MARK_BYTES]
 
-        Raises:
-            OSError: the file can't be read.
-            ValueError: it holds no key.
-        """
-        try:
-            return cls(base64.b64decode(file.read_text(encoding="ascii"), validate=False))
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} doesn't hold a server key") from error
-
-    @classmethod
-    def read_or_create(cls, file: Path) -> Self:
-        """Read the key from `file`, or make a new one there that only the owner can read."""
-        if not file.exists():
-            write_private_file(file, base64.b64encode(os.urandom(_KEY_BYTES)).decode() + "\n")
-        return cls.read(file)
-
-    @cached_property
-    def id(self) -> str:
-        """A public name of the key, which tells nothing about it."""
-        return self._derive("longshore key id")[:8].hex()
-
-    def seal_for(self, purpose: str) -> Seal:
-        """Return the seal of one purpose."""
-        return Seal(self._derive(f"longshore seal: {purpose}"))
-
-    def _derive(self, label: str) -> bytes:
+    def derive(self, label: str) -> bytes:
         return HKDF(SHA256(), _KEY_BYTES, salt=None, info=label.encode()).derive(self._secret)
 
 
-class Seal:
-    """Encrypts and authenticates for one purpose."""
+class _Ring:
+    """The keys of one moment, and the seals that were asked for."""
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+    def __init__(self, secrets: tuple[_Secret, ...]) -> None:
+        self.secrets = secrets
+        self._seals: dict[str, Seal] = {}
+
+    def seal_for(self, purpose: str) -> Seal:
+        # There are as many purposes as the code has.
+        seal = self._seals.get(purpose)
+        if seal is None:
+            label = f"longshore seal: {purpose}"
+            seal = Seal({secret.mark: secret.derive(label) for secret in self.secrets})
+            self._seals[purpose] = seal
+        return seal
+
+
+class Seal:
+    """Encrypts and authenticates for one purpose.
+
+    Args:
+        keys: the first one seals; whatever a key has sealed begins with its mark.
+    """
+
+    def __init__(self, keys: Mapping[bytes, bytes]) -> None:
+        self._ciphers = {mark: AESGCM(key) for mark, key in keys.items()}
+        self._mark, self._cipher = next(iter(self._ciphers.items()))
 
     def close(self, content: bytes, bound_to: bytes = b"") -> bytes:
         """Seal `content`; it opens only together with the same `bound_to`."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, content, bound_to)
+        return self._mark + nonce + self._cipher.encrypt(nonce, content, bound_to)
+
+    def is_newest(self, sealed: bytes) -> bool:
+        """Tell whether `sealed` says that the newest key has sealed it."""
+        return sealed.startswith(self._mark)
 
     def open(self, sealed: bytes, bound_to: bytes = b"") -> bytes:
         """Return what was sealed.
@@ -87,12 +175,15 @@ class Seal:
         Raises:
             BrokenSeal: `sealed` isn't from here, was changed, or is bound to something else.
         """
-        if len(sealed) <= _NONCE_BYTES:
-            raise BrokenSeal("too short to be sealed")
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
-        except InvalidTag:
-            raise BrokenSeal("not sealed by this server for this purpose") from None
+        named = self._ciphers.get(sealed[:_MARK_BYTES])
+        if named is not None:
+            with suppress(BrokenSeal):
+                return _opened(named, sealed[_MARK_BYTES:], bound_to)
+        # Without a mark, as everything was sealed before keys could be rotated.
+        for cipher in self._ciphers.values():
+            with suppress(BrokenSeal):
+                return _opened(cipher, sealed, bound_to)
+        raise BrokenSeal("not sealed by this server for this purpose")
 
     def close_text(self, content: bytes, bound_to: bytes = b"") -> str:
         """Seal `content` as text that is safe in a URL."""
@@ -118,6 +209,21 @@ def write_private_file(file: Path, content: str) -> None:
 
     Whoever comes second keeps the first one's file.
     """
+    with _draft_of(file, content) as draft:
+        with suppress(FileExistsError):
+            os.link(draft, file)
+        draft.unlink()
+
+
+def replace_private_file(file: Path, content: str) -> None:
+    """Write `file` as `write_private_file` does, in place of the one that is there."""
+    with _draft_of(file, content) as draft:
+        draft.replace(file)
+
+
+@contextmanager
+def _draft_of(file: Path, content: str) -> Iterator[Path]:
+    """Write a file beside `file`; the block puts it there, which then is made durable."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -126,14 +232,42 @@ def write_private_file(file: Path, content: str) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            return
-        directory = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        yield draft
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
     finally:
-        draft.unlink()
+        os.close(directory)
+
+
+def _read_secrets(file: Path) -> list[bytes]:
+    try:
+        lines = file.read_text(encoding="ascii").split()
+        secrets = [base64.b64decode(line, validate=True) for line in lines]
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} doesn't hold a server key") from error
+    if not secrets:
+        raise ValueError(f"{file} doesn't hold a server key")
+    return secrets
+
+
+def _as_line(secret: bytes) -> str:
+    return base64.b64encode(secret).decode() + "\n"
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """Return what changes whenever the file is replaced."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _opened(cipher: AESGCM, sealed: bytes, bound_to: bytes) -> bytes:
+    if len(sealed) <= _NONCE_BYTES:
+        raise BrokenSeal("too short to be sealed")
+    try:
+        return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
+    except InvalidTag:
+        raise BrokenSeal("not sealed by this server for this purpose") from None

@@ -15,9 +15,10 @@ from longshore.registry import downloads
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from longshore.api.ecr.face import EcrFace
+    from longshore.api.aws.face import AwsFace
     from longshore.api.http import Receive, Scope, Send
     from longshore.api.oci.face import OciFace
+    from longshore.api.proxies import Proxies
     from longshore.api.workers import Workers
     from longshore.registry.context import Context
 
@@ -26,7 +27,7 @@ _access_log = logging.getLogger("longshore.access")
 
 _WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
 
-  the ECR API:      aws ecr ... --endpoint-url <this address>
+  the APIs of AWS:  aws ecr|iam|sts ... --endpoint-url <this address>
   the registry:     docker login <this host>
   credentials:      longshore env, on the machine that runs the server
 """
@@ -37,32 +38,35 @@ class App:
 
     Args:
         context: the store.
-        ecr: answers `POST /`.
+        aws: answers `POST /`.
         oci: answers what is below `/v2/`.
         workers: where the rules run.
         idle_timeout: how long a client may pause in the middle of a body, in seconds.
+        proxies: who may stand between a client and this server.
     """
 
     def __init__(
         self,
         *,
         context: Context,
-        ecr: EcrFace,
+        aws: AwsFace,
         oci: OciFace,
         workers: Workers,
         idle_timeout: float,
+        proxies: Proxies,
     ) -> None:
         self._context = context
-        self._ecr = ecr
+        self._aws = aws
         self._oci = oci
         self._workers = workers
         self._idle_timeout = idle_timeout
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
             raise NotImplementedError(f"Longshore serves HTTP, not {scope['type']}")
-        request = Request(scope, receive, self._idle_timeout)
+        request = Request(scope, receive, self._idle_timeout, self._proxies)
         started = time.perf_counter()
         try:
             response = await self._answer(request)
@@ -96,7 +100,7 @@ class App:
         if path == "/v2" or path.startswith("/v2/"):
             return self._oci.answer, self._oci.answer_to_failure
         if path == "/" and request.method == "POST":
-            return self._ecr.answer, self._ecr.answer_to_failure
+            return self._aws.answer, self._aws.answer_to_failure
         return self._elsewhere, _failure
 
     async def _elsewhere(self, request: Request) -> Response:
@@ -105,7 +109,9 @@ class App:
             return await self._download(request)
         if reading and request.path == "/":
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, _WELCOME)
-        return _text(404, "Nothing is here. The ECR API is POST /, the registry is below /v2/.")
+        return _text(
+            404, "Nothing is here. The APIs of AWS are POST /, the registry is below /v2/."
+        )
 
     async def _download(self, request: Request) -> Response:
         ticket = request.path.removeprefix(DOWNLOAD_PATH)

@@ -32,9 +32,9 @@ class Hosts:
         return self.default if match is None else Registry(match[1], match[2])
 
     def region_of_endpoint(self, host: str) -> str | None:
-        """Return the region that a host of the ECR face names, or None if it names none."""
+        """Return the region that a host of ECR's or STS's API names, or None if it names none."""
         match = re.fullmatch(
-            r"(?:api\.)?ecr(?:-fips)?\.([a-z0-9-]+)\." + re.escape(self._domain_name),
+            r"(?:(?:api\.)?ecr|sts)(?:-fips)?\.([a-z0-9-]+)\." + re.escape(self._domain_name),
             _without_port(host),
         )
         return None if match is None else match[1]

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from longshore.access.sigv4 import RequestHead
+from longshore.api.proxies import Proxies
 from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeout, Server
+from longshore.identity.authorization import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -26,6 +28,8 @@ Receive: TypeAlias = "Callable[[], Awaitable[Mapping[str, Any]]]"
 Send: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[None]]"
 
 _log = logging.getLogger(__name__)
+
+NO_PROXIES = Proxies()
 
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
@@ -52,9 +56,16 @@ class Request:
         scope: ASGI's description of the request.
         receive: ASGI's source of the body.
         idle_timeout: how long the client may pause in the middle of the body, in seconds.
+        proxies: who may stand between the client and this server.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, idle_timeout: float) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        idle_timeout: float,
+        proxies: Proxies = NO_PROXIES,
+    ) -> None:
         self.id = str(uuid.uuid4())
         self.method: str = scope["method"]
         self.scheme: str = scope.get("scheme", "http")
@@ -62,8 +73,11 @@ class Request:
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.raw_query: bytes = scope.get("query_string", b"")
         self.extensions: Mapping[str, Any] = scope.get("extensions") or {}
+        # A socket of the file system knows no address.
+        self._peer: str = (scope.get("client") or ("",))[0]
         self._receive = receive
         self._idle_timeout = idle_timeout
+        self._proxies = proxies
 
     @property
     def path(self) -> str:
@@ -117,6 +131,19 @@ class Request:
         """Return what a signature covers."""
         return RequestHead(
             self.method, self.raw_path.partition(b"?")[0], self.raw_query, self.headers
+        )
+
+    def surroundings(self, region: str) -> Surroundings:
+        """Return what the conditions of policies may ask of a request for `region`."""
+        forwarded = [
+            value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
+        ]
+        return Surroundings(
+            request_id=self.id,
+            region=region,
+            source_ip=self._proxies.client_of(self._peer, forwarded),
+            secure_transport=self.scheme == "https",
+            user_agent=self.header(b"user-agent"),
         )
 
     async def chunks(self) -> AsyncIterator[bytes]:

@@ -28,18 +28,26 @@ def write_token(key: ServerKey, listing: str, position: Position | None) -> str 
     return key.seal_for(_PURPOSE).close_text(json.dumps(position).encode(), listing.encode())
 
 
+def read_position(key: ServerKey, listing: str, token: str | None) -> Position | None:
+    """Return the position that a token stands for; none stands for the beginning.
+
+    Raises:
+        BrokenSeal: the token isn't one of this listing.
+    """
+    if token is None:
+        return None
+    return tuple(json.loads(key.seal_for(_PURPOSE).open_text(token, listing.encode())))
+
+
 def read_token(key: ServerKey, listing: str, token: str | None, *, member: str) -> Position | None:
     """Return the position that a token stands for; none stands for the beginning.
 
     Raises:
         InvalidParameter: the token isn't one of this listing.
     """
-    if token is None:
-        return None
     try:
-        position = json.loads(key.seal_for(_PURPOSE).open_text(token, listing.encode()))
+        return read_position(key, listing, token)
     except BrokenSeal:
         raise InvalidParameter.at(
             member, "The token is not one that this listing returned"
         ) from None
-    return tuple(position)

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -20,11 +21,15 @@ from longshore.errors import RegistryError
 from longshore.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from longshore.registry.context import Context
 
 # Those of the settings that `[limits]` groups are for the file and the environment.
 _OPTIONS_OF_ENV = ("listen", "data", "region", "tls_certificate", "tls_key")
-_OPTIONS = [name for name in Settings.model_fields if name != "limits"]
+_SERVICES = ("ECR", "IAM", "STS")
+OPTIONS = [name for name in Settings.model_fields if name != "limits"]
+"""Every setting that is an option of `serve`."""
 
 
 def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -37,7 +42,7 @@ def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[...
             try:
                 settings = settings_module.load(given, config)
             except InvalidSettings as error:
-                _fail(str(error))
+                fail(str(error))
             command(settings, **options)
 
         decorated: Callable[..., None] = with_settings
@@ -87,7 +92,7 @@ def app() -> None:
 
 
 @app.command()
-@setting_options(*_OPTIONS)
+@setting_options(*OPTIONS)
 def serve(settings: Settings) -> None:
     """Run the registry.
 
@@ -105,7 +110,7 @@ def serve(settings: Settings) -> None:
             _welcome(settings, server.prepare(settings))
             server.run(settings, taken)
     except server.CannotStart as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -117,9 +122,9 @@ def env(settings: Settings) -> None:
     try:
         key = server.read_administrator(settings)
     except server.CannotStart as error:
-        _fail(str(error))
+        fail(str(error))
     if key is None:
-        _fail(
+        fail(
             f"There are no credentials in {settings.data}. Start the server once "
             "(longshore serve), or name its data directory with --data."
         )
@@ -128,7 +133,7 @@ def env(settings: Settings) -> None:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ENDPOINT_URL_ECR": settings.address,
+        **{f"AWS_ENDPOINT_URL_{service}": settings.address for service in _SERVICES},
     }
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
@@ -144,27 +149,13 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
 
     The server may go on running: it does the same by itself, every now and then.
     """
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
-
-    from longshore import server  # noqa: PLC0415
     from longshore.work.collector import Collector  # noqa: PLC0415
 
-    try:
-        context = server.open_context(settings)
-    except (OSError, ValueError) as error:
-        _fail(f"The registry in {settings.data} can't be opened: {error}")
     count = freed = 0
-    try:
-        server.check_identity(context, settings)
+    with opened_context(settings) as context:
         for garbage in Collector(context, dry_run=dry_run).run():
             count, freed = count + 1, freed + garbage.size
             click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
-    except (RegistryError, server.CannotStart) as error:
-        _fail(str(error))
-    except DBAPIError as error:
-        _fail(f"The database can't be used: {error.orig}")
-    finally:
-        context.database.close()
     verb = "would free" if dry_run else "freed"
     click.echo(f"{verb} {freed} bytes, {count} things", err=True)
 
@@ -175,8 +166,30 @@ def completion(shell: str) -> None:
     """Print the completion script of a shell, for eval "$(longshore completion bash)"."""
     completer = get_completion_class(shell)
     if completer is None:
-        _fail(f"There is no completion for {shell}")
+        fail(f"There is no completion for {shell}")
     click.echo(completer(app, {}, "longshore", "_LONGSHORE_COMPLETE").source())
+
+
+@contextmanager
+def opened_context(settings: Settings) -> Iterator[Context]:
+    """Open the store for a command, and say in one line why it can't go on where it can't."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from longshore import server  # noqa: PLC0415
+
+    try:
+        context = server.open_context(settings)
+    except (OSError, ValueError) as error:
+        fail(f"The registry in {settings.data} can't be opened: {error}")
+    try:
+        server.check_identity(context, settings)
+        yield context
+    except (RegistryError, server.CannotStart) as error:
+        fail(str(error))
+    except DBAPIError as error:
+        fail(f"The database can't be used: {error.orig}")
+    finally:
+        context.database.close()
 
 
 def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the server isn't loaded yet
@@ -204,6 +217,7 @@ def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the serv
     sys.stdout.flush()
 
 
-def _fail(message: str) -> NoReturn:
+def fail(message: str) -> NoReturn:
+    """Say why a command can't do what it is asked for, and end."""
     click.echo(f"longshore: {message}", err=True)
     raise SystemExit(2)

@@ -1,7 +1,7 @@
 """The tables.
 
 Times are milliseconds since 1970 (`longshore.clock`), digests their text form. What a row means
-stands beside it; how rows change stands in `longshore.registry`.
+stands beside it; how rows change stands in `longshore.registry` and `longshore.identity`.
 """
 
 from __future__ import annotations
@@ -58,15 +58,141 @@ def _part_of_repository() -> Column[int]:
     )
 
 
+def _document() -> Column[str]:
+    return Column("document", Text, nullable=False)
+
+
+# Users, groups and roles: whoever policies can be attached to.
+identities = Table(
+    "identities",
+    metadata,
+    # Unique for ever (AIDA…, AGPA…, AROA…): who comes later under the same name is somebody else.
+    Column("id", String(32), primary_key=True),
+    Column("account", String(12), nullable=False),
+    # `longshore.identity.identities.Kind`.
+    Column("kind", String(8), nullable=False),
+    Column("name", _name(128), nullable=False),
+    # The name without regard to case: no two of a kind may differ by case alone.
+    Column("folded_name", _name(128), nullable=False),
+    Column("path", _name(512), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # The ARN of the managed policy that bounds what this identity may do.
+    Column("boundary", String(2048), index=True),
+    # The server's administrator, who may do everything in every account.
+    Column("is_operator", Boolean, nullable=False),
+    Column("tags", JSON, nullable=False),
+    UniqueConstraint("account", "kind", "folded_name"),
+)
+
+# What a role has beside.
+roles = Table(
+    "roles",
+    metadata,
+    Column("id", String(32), ForeignKey("identities.id", ondelete="CASCADE"), primary_key=True),
+    Column("trust_policy", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("max_session_seconds", Integer, nullable=False),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", String(32), ForeignKey("identities.id"), primary_key=True),
+    Column("user_id", String(32), ForeignKey("identities.id"), primary_key=True, index=True),
+)
+
+inline_policies = Table(
+    "inline_policies",
+    metadata,
+    Column("identity_id", String(32), ForeignKey("identities.id"), primary_key=True),
+    Column("name", _name(128), primary_key=True),
+    _document(),
+)
+
+# Those of customers; AWS's own are in `longshore.identity.aws_managed_policies`.
+managed_policies = Table(
+    "managed_policies",
+    metadata,
+    # ANPA…
+    Column("id", String(32), primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("arn", String(2048), nullable=False, unique=True),
+    Column("name", _name(128), nullable=False),
+    Column("folded_name", _name(128), nullable=False),
+    Column("path", _name(512), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("default_version", Integer, nullable=False),
+    # A version's number never comes back.
+    Column("newest_version", Integer, nullable=False),
+    Column("tags", JSON, nullable=False),
+    UniqueConstraint("account", "folded_name"),
+)
+
+managed_policy_versions = Table(
+    "managed_policy_versions",
+    metadata,
+    Column(
+        "policy_id",
+        String(32),
+        ForeignKey("managed_policies.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("number", Integer, primary_key=True),
+    _document(),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Which managed policies, AWS's own included, an identity has.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("identity_id", String(32), ForeignKey("identities.id"), primary_key=True),
+    Column("policy_arn", String(2048), primary_key=True, index=True),
+)
+
 access_keys = Table(
     "access_keys",
     metadata,
     Column("id", String(128), primary_key=True),
     # Sealed with the server's key (`longshore.access.sealing`).
     Column("secret", LargeBinary, nullable=False),
-    Column("principal_arn", String(2048), nullable=False),
+    Column("account", String(12), nullable=False),
+    # None: the key is the account root's.
+    Column("user_id", String(32), ForeignKey("identities.id"), index=True),
     Column("active", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+)
+
+# Whose tokens AssumeRoleWithWebIdentity accepts.
+openid_providers = Table(
+    "openid_providers",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    # Without its scheme, as the ARN has it.
+    Column("url", _name(255), primary_key=True),
+    Column("client_ids", JSON, nullable=False),
+    Column("thumbprints", JSON, nullable=False),
+    # The keys themselves (RFC 7517), where the server can't or shall not fetch them.
+    Column("jwks", Text),
+    Column("tags", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Passwords for the registry face that outlive the twelve hours: for robots.
+registry_credentials = Table(
+    "registry_credentials",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", String(32), ForeignKey("identities.id"), nullable=False, index=True),
+    Column("description", Text, nullable=False),
+    # SHA-256 of the secret in the password, which nobody could guess.
+    Column("digest", LargeBinary, nullable=False),
+    # What it may be used for, at most: a policy document.
+    Column("scope", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
 )
 
 # One row: tells at start-up whether this database, the data directory and the server's key belong
@@ -308,4 +434,39 @@ uploads = Table(
     # Whether a part other than the last is under the smallest size.
     Column("has_small_part", Boolean, nullable=False),
     CheckConstraint("size >= 0", name="size"),
+)
+
+# Work that must not be forgotten (`longshore.jobs`). A job that is done has no row.
+jobs = Table(
+    "jobs",
+    metadata,
+    _row_id(),
+    Column("kind", String(64), nullable=False),
+    # Jobs of one key do the same work: at most one of them waits, and one runs, at a time.
+    Column("key", String(512)),
+    Column("payload", JSON, nullable=False),
+    # waiting, running or dead.
+    Column("state", String(16), nullable=False),
+    # While it waits: when it may begin. While it runs: when its lease is over. Dead: null.
+    Column("due_at", BigInteger),
+    Column("enqueued_at", BigInteger, nullable=False),
+    # How often it was begun.
+    Column("attempts", Integer, nullable=False),
+    # Who runs it, for people; and what tells this run from every other one.
+    Column("worker", String(255)),
+    Column("lease", String(36)),
+    # Why the last attempt failed, and when.
+    Column("error", Text),
+    Column("failed_at", BigInteger),
+    UniqueConstraint("kind", "key", "state"),
+    Index(None, "kind", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+# When work that comes round is due next, whichever process sees it first.
+recurring_jobs = Table(
+    "recurring_jobs",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("next_at", BigInteger, nullable=False),
 )

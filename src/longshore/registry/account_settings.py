@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from longshore.errors import InvalidParameter, NotBuiltYet
+from longshore.errors import InvalidParameter
 from longshore.metadata import schema
 from longshore.metadata.statements import upsert
 
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 BLOB_MOUNTING = "BLOB_MOUNTING"
+REGISTRY_POLICY_SCOPE = "REGISTRY_POLICY_SCOPE"
 
 # Each setting with its possible values; the first is the one before it was ever set.
 _VALUES: dict[str, tuple[str, ...]] = {
     BLOB_MOUNTING: ("DISABLED", "ENABLED"),
     "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE",),
-    "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
+    REGISTRY_POLICY_SCOPE: ("V2", "V1"),
 }
-# Their effect comes with registry policies; until then another value would be an empty promise.
-_FIXED = frozenset({"REGISTRY_POLICY_SCOPE"})
 
 
 def get(context: Context, registry: Registry, name: str) -> str:
@@ -38,7 +37,7 @@ def get(context: Context, registry: Registry, name: str) -> str:
 
 def read(tx: Connection, registry: Registry, name: str) -> str:
     """Return the value that is in force, inside a transaction."""
-    unset = _values(name)[0]
+    value_before = unset(name)
     table = schema.account_settings
     value = tx.execute(
         select(table.c.value).where(
@@ -47,7 +46,16 @@ def read(tx: Connection, registry: Registry, name: str) -> str:
             table.c.name == name,
         )
     ).scalar_one_or_none()
-    return unset if value is None else value
+    return value_before if value is None else value
+
+
+def unset(name: str) -> str:
+    """Return the value of a setting before it was ever set.
+
+    Raises:
+        InvalidParameter: there is no such setting.
+    """
+    return _values(name)[0]
 
 
 def put(context: Context, registry: Registry, name: str, value: str) -> None:
@@ -55,15 +63,12 @@ def put(context: Context, registry: Registry, name: str, value: str) -> None:
 
     Raises:
         InvalidParameter: there is no such setting, or it has no such value.
-        NotBuiltYet: the value is ECR's, and its effect isn't built.
     """
     values = _values(name)
     if value not in values:
         raise InvalidParameter.at(
             "value", f"Member must satisfy enum value set: [{', '.join(values)}]"
         )
-    if name in _FIXED and value != values[0]:
-        raise NotBuiltYet(f"{name} can't be set to {value} yet: registry policies are not built.")
     with context.database.write() as tx:
         upsert(
             tx,

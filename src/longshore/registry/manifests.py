@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from longshore.errors import InvalidParameter
-from longshore.names import Digest
-from longshore.registry.documents import (
+from longshore.documents import (
     MalformedDocument,
     as_kind,
     optional,
@@ -25,6 +23,8 @@ from longshore.registry.documents import (
     refuse_lookalikes,
     required,
 )
+from longshore.errors import InvalidParameter
+from longshore.names import Digest
 from longshore.registry.media_types import (
     FOREIGN_LAYER_TYPES,
     INDEX_TYPES,

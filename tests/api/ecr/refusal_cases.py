@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -52,6 +53,24 @@ TAKES: dict[str, dict[str, Any]] = {
     "ListImages": {},
     "DescribeImages": {},
     "ListImageReferrers": {"subjectId": {"imageDigest": NOTHING}},
+    "SetRepositoryPolicy": {"policyText": "{on_repository}"},
+    "GetRepositoryPolicy": {},
+    "DeleteRepositoryPolicy": {},
+}
+
+# Policies that requests name.
+NO_POLICY_AT_ALL = "{{}}"
+_NOBODY = {"Effect": "Deny", "Principal": {"AWS": "999999999999"}, "Action": "ecr:PutImage"}
+_EVERYWHERE = {"Resource": "*"}
+_STRANGER = {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/nobody"}}
+POLICIES_BY_NAME = {
+    name: json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    for name, statement in {
+        "on_repository": _NOBODY,
+        "on_registry": _NOBODY | _EVERYWHERE,
+        "of_a_stranger": _NOBODY | _EVERYWHERE | _STRANGER,
+        "locking_out": _NOBODY | {"Principal": "*", "Action": "ecr:SetRepositoryPolicy"},
+    }.items()
 }
 
 

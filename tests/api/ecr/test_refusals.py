@@ -10,7 +10,17 @@ from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr.operations import OPERATIONS
 from tests.api.ecr.image_refusals import IMAGES
 from tests.api.ecr.layer_refusals import LAYERS
-from tests.api.ecr.refusal_cases import ACCOUNT, IMAGE, INDEX, OTHER, Refusal, arn_of, filled
+from tests.api.ecr.policy_refusals import POLICIES
+from tests.api.ecr.refusal_cases import (
+    ACCOUNT,
+    IMAGE,
+    INDEX,
+    OTHER,
+    POLICIES_BY_NAME,
+    Refusal,
+    arn_of,
+    filled,
+)
 from tests.api.ecr.refusals import check_refusal, constraint
 from tests.api.ecr.repository_refusals import IN_A_REPOSITORY, ON_A_RESOURCE, PAGING, REPOSITORIES
 from tests.support.images import oci_image
@@ -34,6 +44,11 @@ NEVER_HERE = {
     ("GetAccountSetting", "ValidationException"): "InvalidParameterException says it",
     ("PutAccountSetting", "ValidationException"): "InvalidParameterException says it",
     ("PutAccountSetting", "LimitExceededException"): "nothing limits it",
+    ("PutRegistryPolicy", "ValidationException"): "InvalidParameterException says it",
+    ("GetRegistryPolicy", "ValidationException"): "it takes no parameters",
+    ("GetRegistryPolicy", "InvalidParameterException"): "it takes no parameters",
+    ("DeleteRegistryPolicy", "ValidationException"): "it takes no parameters",
+    ("DeleteRegistryPolicy", "InvalidParameterException"): "it takes no parameters",
     ("BatchGetImage", "LimitExceededException"): "nothing limits it",
     ("UntagResource", "TooManyTagsException"): "fewer tags are never too many",
 }
@@ -64,9 +79,9 @@ REGISTRY = [
     ),
     Refusal(
         "PutAccountSetting",
-        "UnsupportedOperation",
-        "REGISTRY_POLICY_SCOPE can't be set to V1 yet: registry policies are not built.",
-        {"name": "REGISTRY_POLICY_SCOPE", "value": "V1"},
+        "InvalidParameter",
+        constraint("value", "Member must satisfy enum value set: [V2, V1]"),
+        {"name": "REGISTRY_POLICY_SCOPE", "value": "V3"},
     ),
 ]
 
@@ -77,6 +92,7 @@ REFUSALS = [
     *REPOSITORIES,
     *LAYERS,
     *IMAGES,
+    *POLICIES,
     *REGISTRY,
 ]
 
@@ -89,6 +105,7 @@ def test_refusals(case: Refusal, stage: Stage) -> None:
         "image": IMAGE.content.decode(),
         "other": OTHER.content.decode(),
         "index": INDEX.content.decode(),
+        **POLICIES_BY_NAME,
         "layerless": oci_image("layerless", layers=[]).content.decode(),
         **(case.setup(stage) if case.setup else {}),
     }

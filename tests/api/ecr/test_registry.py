@@ -64,7 +64,7 @@ def test_a_registry_that_replicates_nothing(server: RunningServer) -> None:
 SETTINGS: list[tuple[Any, str, list[str]]] = [
     ("BLOB_MOUNTING", "DISABLED", ["ENABLED", "DISABLED"]),
     ("BASIC_SCAN_TYPE_VERSION", "AWS_NATIVE", ["AWS_NATIVE"]),
-    ("REGISTRY_POLICY_SCOPE", "V2", ["V2"]),
+    ("REGISTRY_POLICY_SCOPE", "V2", ["V1", "V2"]),
 ]
 
 

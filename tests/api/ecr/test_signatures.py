@@ -11,8 +11,8 @@ from sqlalchemy import update
 
 from longshore.clock import MINUTE, SECOND, as_datetime
 from longshore.metadata import schema
-from longshore.registry.access_keys import generate, seal_of, store
 from tests.api.ecr.refusals import check_refusal
+from tests.support.identities import key_of_new_user
 from tests.support.server import TARGET
 
 if TYPE_CHECKING:
@@ -267,9 +267,7 @@ def test_a_security_token_belongs_to_no_key(server: RunningServer) -> None:
 
 
 def test_a_key_that_was_switched_off(server: RunningServer) -> None:
-    context, key = server.context, generate("000000000000", "leaver")
-    with context.database.write() as tx:
-        store(tx, seal_of(context), key, context.clock())
+    context, key = server.context, key_of_new_user(server.context)
     assert server.call("DescribeRegistry", key=(key.id, key.secret)).status == 200
 
     table = schema.access_keys

@@ -15,7 +15,7 @@ from longshore.api.oci.routes import ROUTES
 from longshore.api.pages import write_token
 from longshore.clock import HOUR, SECOND
 from longshore.metadata import schema
-from longshore.registry.access_keys import generate, seal_of, store
+from tests.support.identities import key_of_new_user
 from tests.support.images import oci_image
 
 if TYPE_CHECKING:
@@ -232,9 +232,7 @@ def test_the_token_of_another_region_is_denied(server: RunningServer) -> None:
 
 
 def test_a_token_is_worth_nothing_once_its_key_is_gone(server: RunningServer) -> None:
-    context, key = server.context, generate("000000000000", "leaver")
-    with context.database.write() as tx:
-        store(tx, seal_of(context), key, context.clock())
+    context, key = server.context, key_of_new_user(server.context)
     header = ("Authorization", f"Basic {server.token(key=key)}")
     assert ping(server, header).status == 200
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from longshore.names import Digest
-from longshore.registry.access_keys import generate, seal_of, store
 from tests.api.oci.cases import Case, Reply, constraint, play, refused_parameter
 from tests.api.stage import Stage
+from tests.support.identities import key_of_new_user
 from tests.support.images import layer, oci_image
 from tests.support.server import REGION
 
@@ -420,10 +420,7 @@ def test_the_upload_of_another_repository_is_unknown(method: str, stage: Stage) 
 
 @pytest.mark.parametrize("method", REQUESTS)
 def test_the_upload_of_another_principal_is_unknown(method: str, stage: Stage) -> None:
-    context = stage.server.context
-    somebody = generate("000000000000", "somebody")
-    with context.database.write() as tx:
-        store(tx, seal_of(context), somebody, context.clock())
+    somebody = key_of_new_user(stage.server.context)
     theirs = [("Authorization", f"Basic {stage.server.token(REGION, somebody)}")]
     upload = begun(CONTENT)(stage)["upload"]
 

@@ -7,10 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.access.sealing import BrokenSeal, Seal, ServerKey, write_private_file
+from longshore.access.sealing import (
+    BrokenSeal,
+    Seal,
+    ServerKey,
+    replace_private_file,
+    write_private_file,
+)
 from tests.support.threads import at_once
 
 if TYPE_CHECKING:
@@ -31,7 +39,7 @@ def test_what_is_sealed_cannot_be_read_and_never_looks_the_same() -> None:
     sealed = {SEAL.close(SECRET) for _ in range(50)}
     assert len(sealed) == 50
     assert not any(SECRET in each for each in sealed)
-    assert len({each[:12] for each in sealed}) == 50
+    assert len({each[:16] for each in sealed}) == 50
 
 
 @pytest.mark.parametrize(
@@ -40,7 +48,7 @@ def test_what_is_sealed_cannot_be_read_and_never_looks_the_same() -> None:
         KEY.seal_for("another purpose"),
         KEY.seal_for(""),
         ServerKey(bytes(32)).seal_for("test"),
-        Seal(bytes(range(32))),
+        Seal({KEY.seal_for("test")._mark: bytes(range(32))}),
     ],
     ids=["purpose", "no purpose", "key", "the server key itself"],
 )
@@ -175,3 +183,106 @@ def test_a_private_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) ->
     with pytest.raises(UnicodeEncodeError):
         write_private_file(tmp_path / "file", "\ud800")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- Several keys ---------------------------------------------------------------------------------
+
+OLD, NEW = bytes(range(32)), bytes(range(1, 33))
+
+
+def sealed_without_a_mark(content: bytes, bound_to: bytes = b"") -> bytes:
+    """Seal as the first version did."""
+    return SEAL.close(content, bound_to)[4:]
+
+
+def test_the_newest_key_seals_and_the_older_ones_open() -> None:
+    ring = ServerKey(NEW, OLD).seal_for("test")
+    assert ring.open(SEAL.close(SECRET, b"x"), b"x") == SECRET
+    assert ServerKey(NEW).seal_for("test").open(ring.close(SECRET)) == SECRET
+    with pytest.raises(BrokenSeal):
+        SEAL.open(ring.close(SECRET))
+    assert not ring.is_newest(SEAL.close(SECRET))
+    assert ring.is_newest(ring.close(SECRET))
+
+
+@given(content=st.binary(), bound_to=st.binary())
+def test_what_was_sealed_before_keys_had_marks_still_opens(content: bytes, bound_to: bytes) -> None:
+    sealed = sealed_without_a_mark(content, bound_to)
+    for key in (KEY, ServerKey(NEW, OLD), ServerKey(bytes(32), NEW, OLD)):
+        assert key.seal_for("test").open(sealed, bound_to) == content
+    with pytest.raises(BrokenSeal):
+        ServerKey(NEW).seal_for("test").open(sealed, bound_to)
+
+
+def test_what_begins_with_a_mark_by_chance_still_opens() -> None:
+    sealed = sealed_without_a_mark(SECRET)
+    # As if the nonce began with the mark of another key.
+    key = HKDF(SHA256(), 32, salt=None, info=b"longshore seal: test").derive(OLD)
+    assert Seal({sealed[:4]: bytes(32), b"mark": key}).open(sealed) == SECRET
+
+
+def test_the_names_of_the_keys_are_told_in_order() -> None:
+    ring = ServerKey(NEW, OLD)
+    assert ring.ids == (ServerKey(NEW).id, ServerKey(OLD).id)
+    assert ring.id == ring.ids[0]
+
+
+def test_a_rotated_key_is_the_newest_and_the_older_ones_stay(tmp_path: Path) -> None:
+    file = tmp_path / "server.key"
+    key = ServerKey.read_or_create(file)
+    first = key.seal_for("test").close(SECRET)
+    key.rotate()
+    key.rotate()
+    assert len(key.ids) == len(set(key.ids)) == 3
+    assert len(file.read_text().splitlines()) == 3
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert ServerKey.read(file).ids == key.ids
+    assert key.seal_for("test").open(first) == SECRET
+    second = key.seal_for("test").close(SECRET)
+    key.retire()
+    assert len(key.ids) == 1
+    assert key.seal_for("test").open(second) == SECRET
+    with pytest.raises(BrokenSeal):
+        key.seal_for("test").open(first)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_another_process_follows_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "server.key"
+    mine, other = ServerKey.read_or_create(file), ServerKey.read(file)
+    mine.rotate()
+    assert other.seal_for("test").open(mine.seal_for("test").close(SECRET)) == SECRET
+    assert other.id == mine.id
+
+
+@pytest.mark.parametrize("content", [None, "", "spoilt", "AAAA"])
+def test_a_server_that_runs_outlives_a_spoilt_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
+) -> None:
+    file = tmp_path / "server.key"
+    key = ServerKey.read_or_create(file)
+    name, sealed = key.id, key.seal_for("test").close(SECRET)
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    assert key.id == name
+    assert key.seal_for("test").open(sealed) == SECRET
+    assert "can't be read again" in caplog.text
+
+
+def test_a_key_without_a_file_cannot_be_changed() -> None:
+    for change in (KEY.rotate, KEY.retire):
+        with pytest.raises(ValueError, match="in no file"):
+            change()
+
+
+def test_a_file_is_replaced_whole_and_is_private(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("before")
+    file.chmod(0o644)
+    with pytest.raises(UnicodeEncodeError):
+        replace_private_file(file, "\ud800")
+    assert file.read_text() == "before"
+    replace_private_file(file, "after")
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("after", 0o600)
+    assert list(tmp_path.iterdir()) == [file]

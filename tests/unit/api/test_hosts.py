@@ -48,6 +48,8 @@ def test_a_host_names_a_registry_or_the_default(host: str, registry: Registry) -
         ("api.ecr.eu-west-1.registry.example.org", "eu-west-1"),
         ("ecr.eu-west-1.registry.example.org:8443", "eu-west-1"),
         ("API.ECR-FIPS.eu-west-1.registry.example.org", "eu-west-1"),
+        ("sts.eu-west-1.registry.example.org", "eu-west-1"),
+        ("iam.registry.example.org", None),
         ("registry.example.org", None),
         ("localhost:5000", None),
         ("111122223333.dkr.ecr.eu-west-1.registry.example.org", None),

@@ -30,7 +30,7 @@ def told(call: ApiCall) -> dict[str, object]:
     line = call.as_line()
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    record = json.loads(line)
+    record: dict[str, object] = json.loads(line)
     record.pop("eventID")
     return record
 

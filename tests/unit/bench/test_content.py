@@ -4,6 +4,7 @@ import hashlib
 from itertools import islice
 
 import pytest
+
 from bench.content import KIB, MIB, FreshBodies, blob, large_image, small_image
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+
 from bench.growth import Cost
 from bench.lifecycle import Start
 from bench.measuring import Sample

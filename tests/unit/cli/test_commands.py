@@ -123,6 +123,8 @@ def test_env_points_aws_tools_at_the_registry(data: Path) -> None:
         "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ENDPOINT_URL_ECR": "http://localhost:5001",
+        "AWS_ENDPOINT_URL_IAM": "http://localhost:5001",
+        "AWS_ENDPOINT_URL_STS": "http://localhost:5001",
     }
 
 

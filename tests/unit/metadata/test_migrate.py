@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -123,6 +125,14 @@ def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(database: D
     with database.read() as tx:
         rows = tx.execute(text(f"{query} 'C' AND table_schema = 'public'")).all()
     assert {tuple(row) for row in rows} == {
+        ("identities", "folded_name"),
+        ("identities", "name"),
+        ("identities", "path"),
+        ("inline_policies", "name"),
+        ("managed_policies", "folded_name"),
+        ("managed_policies", "name"),
+        ("managed_policies", "path"),
+        ("openid_providers", "url"),
         ("repositories", "name"),
         ("resource_tags", "key"),
         ("tags", "name"),
@@ -157,6 +167,34 @@ def test_a_database_of_a_later_version_is_refused_and_stays_as_it_is(database: D
         # Others use it after this test.
         with database.write() as tx:
             tx.execute(version, {"version": newest_revision()})
+
+
+def test_the_keys_of_earlier_versions_become_those_of_the_administrator(empty: Database) -> None:
+    arn = "arn:aws:iam::123456789012:user/administrator"
+    with empty.write() as tx:
+        command.upgrade(migrating._config(tx), "0002")
+        for key_id, active in (("AKIAONE", True), ("AKIATWO", False)):
+            tx.execute(
+                text(
+                    "INSERT INTO access_keys (id, secret, principal_arn, active, created_at) "
+                    "VALUES (:id, :secret, :arn, :active, 7)"
+                ),
+                {"id": key_id, "secret": b"sealed", "arn": arn, "active": active},
+            )
+    migrate(empty)
+    with empty.read() as tx:
+        [user] = tx.execute(select(schema.identities))
+        keys = tx.execute(select(schema.access_keys).order_by(schema.access_keys.c.id)).all()
+        attached = tx.execute(select(schema.attachments)).all()
+    assert re.fullmatch("AIDA[A-Z2-7]{17}", user.id)
+    assert user[1:] == (
+        ("123456789012", "user", "administrator", "administrator", "/", 7, None, True, {})
+    )
+    assert keys == [
+        ("AKIAONE", b"sealed", "123456789012", user.id, True, 7),
+        ("AKIATWO", b"sealed", "123456789012", user.id, False, 7),
+    ]
+    assert attached == [(user.id, "arn:aws:iam::aws:policy/AdministratorAccess")]
 
 
 def test_several_may_migrate_at_once(empty: Database) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from longshore.errors import InvalidParameter, NotBuiltYet
+from longshore.errors import InvalidParameter
 from longshore.names import Registry
 from longshore.registry import account_settings
 from tests.support.pushing import ACCOUNT, REGISTRY
@@ -43,10 +43,19 @@ def test_a_setting_has_a_value_before_it_was_ever_set(
     assert account_settings.get(context, REGISTRY, name) == value
 
 
-def test_a_setting_can_be_changed_and_changed_back(context: Context) -> None:
-    for value in ("ENABLED", "ENABLED", "DISABLED"):
-        account_settings.put(context, REGISTRY, "BLOB_MOUNTING", value)
-        assert account_settings.get(context, REGISTRY, "BLOB_MOUNTING") == value
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("BLOB_MOUNTING", ("ENABLED", "ENABLED", "DISABLED")),
+        ("REGISTRY_POLICY_SCOPE", ("V1", "V1", "V2")),
+    ],
+)
+def test_a_setting_can_be_changed_and_changed_back(
+    context: Context, name: str, values: tuple[str, ...]
+) -> None:
+    for value in values:
+        account_settings.put(context, REGISTRY, name, value)
+        assert account_settings.get(context, REGISTRY, name) == value
 
 
 @pytest.mark.parametrize(
@@ -84,15 +93,6 @@ def test_a_setting_has_no_other_values(
         account_settings.put(context, REGISTRY, name, value)
     assert refusal.value.message == no_such_value(*values)
     assert account_settings.get(context, REGISTRY, name) == before
-
-
-def test_a_value_whose_effect_is_not_built_is_refused(context: Context) -> None:
-    with pytest.raises(NotBuiltYet) as refusal:
-        account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V1")
-    assert refusal.value.message == (
-        "REGISTRY_POLICY_SCOPE can't be set to V1 yet: registry policies are not built."
-    )
-    assert account_settings.get(context, REGISTRY, "REGISTRY_POLICY_SCOPE") == "V2"
 
 
 def test_a_setting_may_be_put_by_many_at_the_same_time(context: Context) -> None:

@@ -57,7 +57,7 @@ class Violation:
     Attributes:
         path: where, as AWS writes it: `tags.2.member.key`, counting from 1. What is wrong with a
             scalar in a list is said of the list.
-        value: the value at `path`, None if there is none.
+        value: the value at `path`, None if there is none, `HIDDEN` if it mustn't be repeated.
         shape: the name of the shape that the constraint belongs to.
         constraint: the constraint.
         among: of a scalar in a list: all the constraints of the list's members.
@@ -71,6 +71,8 @@ class Violation:
 
 
 Check: TypeAlias = Callable[[Any, str, list[Violation]], None]
+
+HIDDEN = object()
 
 _NOT_NULL = Constraint(Kind.NOT_NULL)
 
@@ -111,7 +113,7 @@ class ConstraintCompiler(ShapeCompiler[Check | None]):
 
     def list(self, shape: Shape) -> Check:
         """Make the check of a list's length, and of each of its members."""
-        check_length = _check_of(_length_rules(shape), shape.name)
+        check_length = _check_of(_length_rules(shape), shape)
         check_members = self._members_check(self.shapes[str(shape.element)])
 
         def check(value: Sequence[Any], path: str, found: list[Violation]) -> None:
@@ -124,7 +126,7 @@ class ConstraintCompiler(ShapeCompiler[Check | None]):
 
     def map(self, shape: Shape) -> Check:
         """Make the check of a map's length, and of each of its keys and values."""
-        check_length = _check_of(_length_rules(shape), shape.name)
+        check_length = _check_of(_length_rules(shape), shape)
         check_keys = self._members_check(self.shapes[str(shape.key)])
         check_element = self.compile(str(shape.element))
 
@@ -145,7 +147,7 @@ class ConstraintCompiler(ShapeCompiler[Check | None]):
     def scalar(self, shape: Shape) -> Check | None:
         """Make the check of a single value."""
         rules = _rules(shape)
-        return _check_of(rules, shape.name) if rules else None
+        return _check_of(rules, shape) if rules else None
 
     def _members_check(self, element: Shape) -> Check:
         if element.kind in {"structure", "list", "map"}:
@@ -179,18 +181,20 @@ def _scalar_members_check(element: Shape) -> Check:
                 return
             for rule in rules:
                 if rule.is_broken_by(member):
-                    violation = Violation(path, value, element.name, rule.constraint, constraints)
+                    told = HIDDEN if element.is_sensitive else value
+                    violation = Violation(path, told, element.name, rule.constraint, constraints)
                     found.append(violation)
                     return
 
     return check
 
 
-def _check_of(rules: Sequence[_Rule], shape: str) -> Check:
+def _check_of(rules: Sequence[_Rule], shape: Shape) -> Check:
     def check(value: object, path: str, found: list[Violation]) -> None:
         for rule in rules:
             if rule.is_broken_by(value):
-                found.append(Violation(path, value, shape, rule.constraint))
+                told = HIDDEN if shape.is_sensitive else value
+                found.append(Violation(path, told, shape.name, rule.constraint))
                 # No pattern is tried on a text that is longer than the model foresees.
                 if rule.constraint.kind is Kind.MAX_LENGTH:
                     return

@@ -1,6 +1,9 @@
 """The AWS JSON protocol (1.0 and 1.1): bodies of requests read, bodies of answers written.
 
-A service's model is compiled once into closures; see `longshore.api.aws.model`.
+A service's model is compiled once into closures; see `longshore.api.aws.model`. `null` is the same
+as no member, and an empty body is an empty object. A number with a fraction or an exponent is not
+an integer, not even `1.0`. What isn't a JSON object in UTF-8, each name once, no NaN, not nested
+too deeply, not of countless values, is refused.
 """
 
 from __future__ import annotations
@@ -10,68 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from longshore.api.aws.constraints import ConstraintCompiler
-from longshore.api.aws.json_reader import JsonReader, Mistyped, ignore_members
+from longshore.api.aws.json_reader import JsonReader, ignore_members
 from longshore.api.aws.json_writer import JsonWriter, refuse_members
 from longshore.api.aws.model import ServiceModel
+from longshore.api.aws.protocol import Operation
 from longshore.errors import Serialization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from longshore.api.aws.constraints import Check, Violation
     from longshore.api.aws.model import OperationModel
-    from longshore.api.aws.wording import Dialect, Wording
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation of a service, ready to read its requests and to write its answers.
-
-    Attributes:
-        name: the name of the operation.
-        error_codes: the errors that the model declares for it.
-    """
-
-    name: str
-    error_codes: frozenset[str]
-    _read: Callable[[Any], dict[str, Any]]
-    _check: Check | None
-    _wording: Wording
-    _write: Callable[[Any], dict[str, Any]]
-
-    def parse(self, body: bytes | bytearray) -> dict[str, Any]:
-        """Read the body of a request.
-
-        Blobs come as bytes, timestamps as aware datetimes. Members that the model doesn't know are
-        ignored, and `null` is the same as no member. An empty body is an empty object. A number
-        with a fraction or an exponent is not an integer, not even `1.0`.
-
-        Raises:
-            Serialization: the body isn't a JSON object (in UTF-8, each name once, no NaN, not
-                nested too deeply, not of countless values), or a member has the wrong JSON type.
-            InvalidParameter: a member breaks a constraint of the model. The service's wording says
-                which error it is; `ValidationFailed` and `InvalidTagParameter` are others.
-        """
-        try:
-            members = self._read(_load(body))
-        except Mistyped as mistyped:
-            raise Serialization(str(mistyped)) from None
-        if self._check is not None:
-            violations: list[Violation] = []
-            self._check(members, "", violations)
-            if violations:
-                raise self._wording(violations)
-        return members
-
-    def serialize(self, output: Mapping[str, Any]) -> bytes:
-        """Write the body of an answer. Members that are None are left out.
-
-        Raises:
-            TypeError: `output` has a member that the model doesn't know, or of another type. That
-                is a mistake in the caller.
-            ValueError: a number in `output` is infinite, or a text holds half a character.
-        """
-        return _ENCODER.encode(self._write(output)).encode()
+    from longshore.api.aws.wording import Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +59,24 @@ class JsonService:
             return Operation(
                 name=operation.name,
                 error_codes=operation.error_codes,
-                _read=reader.compile(taken) if taken else ignore_members,
+                _read=_reader_of(reader.compile(taken) if taken else ignore_members),
                 _check=constraints.compile(taken) if taken else None,
                 _wording=dialect.wording(operation),
-                _write=writer.compile(given) if given else refuse_members,
+                _write=_writer_of(writer.compile(given) if given else refuse_members),
             )
 
         return cls(
             target_prefix=model.metadata["targetPrefix"],
             operations={name: compiled(operation) for name, operation in model.operations.items()},
         )
+
+
+def _reader_of(read: Callable[[Any], Any]) -> Callable[[bytes | bytearray], dict[str, Any]]:
+    return lambda body: read(_load(body))
+
+
+def _writer_of(write: Callable[[Any], Any]) -> Callable[[Mapping[str, Any]], bytes]:
+    return lambda output: _ENCODER.encode(write(output)).encode()
 
 
 # An empty list is three bytes of a body and sixty of memory. A request has a few hundred values;

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.api.aws.model import ShapeCompiler
+from longshore.api.aws.protocol import Mistyped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
 Read: TypeAlias = Callable[[Any], Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Mistyped(Exception):
-    """A value isn't of the type that the model says. The path to it grows on the way out."""
-
-    def __init__(self, expected: str) -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.path: list[str] = []
-
-    def __str__(self) -> str:
-        place = f"'{'.'.join(reversed(self.path))}'" if self.path else "The body of the request"
-        return f"{place} must be {self.expected}"
 
 
 class JsonReader(ShapeCompiler[Read]):

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_PARTS = ("member", "key", "value")
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -33,6 +35,10 @@ class Shape:
         maximum: the greatest value of a number, or the greatest length of anything else.
         pattern: of a string: the regular expression that the whole of it must match.
         enum: of a string: the only values that it may have.
+        is_sensitive: whether its values are nobody else's to read, and so are never repeated.
+        wire_names: of a structure: the names that members have on the wire, where they differ. Of a
+            list or a map: those of its parts, `member`, `key` and `value`.
+        is_flattened: of a list or a map: whether its parts stand on the wire without it.
     """
 
     name: str
@@ -45,6 +51,9 @@ class Shape:
     maximum: int | None
     pattern: str | None
     enum: tuple[str, ...]
+    is_sensitive: bool
+    wire_names: Mapping[str, str]
+    is_flattened: bool
 
     @classmethod
     def read(cls, name: str, description: Mapping[str, Any]) -> Self:
@@ -52,6 +61,7 @@ class Shape:
         kind = description["type"]
         element = description.get("member" if kind == "list" else "value", {})
         members = description.get("members", {})
+        parts = members or {part: description[part] for part in _PARTS if part in description}
         return cls(
             name=name,
             kind=kind,
@@ -63,6 +73,13 @@ class Shape:
             maximum=description.get("max"),
             pattern=description.get("pattern"),
             enum=tuple(description.get("enum", ())),
+            is_sensitive=description.get("sensitive", False),
+            wire_names={
+                part: reference["locationName"]
+                for part, reference in parts.items()
+                if "locationName" in reference
+            },
+            is_flattened=description.get("flattened", False),
         )
 
 
@@ -75,12 +92,14 @@ class OperationModel:
         input: the name of the shape that it takes, if it takes any.
         output: the name of the shape that it gives, if it gives any.
         error_codes: the errors that it declares.
+        result_wrapper: in XML: the element that holds what it gives.
     """
 
     name: str
     input: str | None
     output: str | None
     error_codes: frozenset[str]
+    result_wrapper: str | None = None
 
     @classmethod
     def read(cls, description: Mapping[str, Any]) -> Self:
@@ -90,6 +109,7 @@ class OperationModel:
             input=description.get("input", {}).get("shape"),
             output=description.get("output", {}).get("shape"),
             error_codes=frozenset(error["shape"] for error in description.get("errors", ())),
+            result_wrapper=description.get("output", {}).get("resultWrapper"),
         )
 
 
@@ -101,11 +121,13 @@ class ServiceModel:
         metadata: the service's names, versions and protocol, as the model has them.
         operations: its operations, by name.
         shapes: its shapes, by name.
+        error_statuses: the HTTP status of each error for which the model states one, by its code.
     """
 
     metadata: Mapping[str, Any]
     operations: Mapping[str, OperationModel]
     shapes: Mapping[str, Shape]
+    error_statuses: Mapping[str, int]
 
     @classmethod
     def load(cls, service_name: str) -> Self:
@@ -117,7 +139,11 @@ class ServiceModel:
         Raises:
             FileNotFoundError: botocore has no such service.
         """
-        description = _description(service_name)
+        return cls.read(_description(service_name))
+
+    @classmethod
+    def read(cls, description: Mapping[str, Any]) -> Self:
+        """Read the model from its description, the text of botocore's data file."""
         return cls(
             metadata=description["metadata"],
             operations={
@@ -125,6 +151,11 @@ class ServiceModel:
                 for name, operation in description["operations"].items()
             },
             shapes={name: Shape.read(name, shape) for name, shape in description["shapes"].items()},
+            error_statuses={
+                shape["error"]["code"]: shape["error"]["httpStatusCode"]
+                for shape in description["shapes"].values()
+                if "code" in shape.get("error", {})
+            },
         )
 
     def with_lengths(self, lengths: Mapping[str, tuple[int, int]]) -> Self:

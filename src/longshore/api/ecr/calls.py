@@ -1,50 +1,29 @@
-"""A call of the ECR API: who calls what, where, and the small words that all operations share."""
+"""A call of the ECR API, and the small words that all its operations share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from longshore.api import pages
+from longshore.api.aws import calls
+from longshore.api.aws.calls import Output
 from longshore.errors import InvalidParameter
 from longshore.names import Digest, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from longshore.api.hosts import Hosts
-    from longshore.registry.context import Caller, Context
     from longshore.registry.slices import Position
 
-Output: TypeAlias = "dict[str, Any]"
+__all__ = ["DEFAULT_PAGE", "Call", "Output", "Page", "read_digest", "refuse_paging"]
 
 DEFAULT_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call.
-
-    Attributes:
-        context: the store.
-        hosts: the names under which the server is known.
-        caller: who signed the request.
-        access_key_id: with which key.
-        region: the region that the signature is for.
-        base_url: scheme and host, as the client wrote them.
-    """
-
-    context: Context
-    hosts: Hosts
-    caller: Caller
-    access_key_id: str
-    region: str
-    base_url: str
-
-    @property
-    def own_registry(self) -> Registry:
-        """The caller's own registry, which is also the default."""
-        return Registry(self.caller.account, self.region)
+class Call(calls.Call):
+    """One call."""
 
     def registry(self, registry_id: str | None) -> Registry:
         """Return the registry that a request names by an account's id, or the caller's own."""

@@ -1,38 +1,17 @@
-"""The operations of the ECR API: what answers each, and the IAM action that it asks for.
+"""The operations of the ECR API: what answers each, and what its caller needs for it.
 
 Operations of the service model that aren't in the table aren't built yet and say so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
-from longshore.api.ecr import images, layers, registry, repositories
+from longshore.api.aws.operations import Operation
+from longshore.api.ecr import images, layers, needs, policies, registry, repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from longshore.api.ecr.calls import Call, Output
-
-Handler: TypeAlias = "Callable[[Call, Any], Output]"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What answers an operation, and the IAM action that its caller needs.
-
-    Attributes:
-        handler: a plain function from request to response.
-        action: the IAM action.
-        only_reads: whether the answer depends on the request and the database alone and changes
-            nothing, so that it can be kept in memory until the database changes.
-    """
-
-    handler: Handler
-    action: str
-    only_reads: bool = False
-
+    from longshore.api.aws.operations import Handler, Needs
 
 _ONLY_READ = frozenset(
     {
@@ -41,53 +20,62 @@ _ONLY_READ = frozenset(
         "DescribeRegistry",
         "DescribeRepositories",
         "GetAccountSetting",
+        "GetRegistryPolicy",
+        "GetRepositoryPolicy",
         "ListImageReferrers",
         "ListImages",
         "ListTagsForResource",
     }
 )
+# All others have an action of their own.
+_ACTIONS = {"ListImageReferrers": "ecr:BatchGetImage"}
+
+_REPOSITORIES: dict[str, tuple[Handler, Needs]] = {
+    "CreateRepository": (repositories.create_repository, needs.to_create),
+    "DescribeRepositories": (repositories.describe_repositories, needs.on_the_repositories),
+    "DeleteRepository": (repositories.delete_repository, needs.on_the_repository),
+    "PutImageTagMutability": (repositories.put_image_tag_mutability, needs.on_the_repository),
+    "PutImageScanningConfiguration": (
+        repositories.put_image_scanning_configuration,
+        needs.on_the_repository,
+    ),
+    "TagResource": (repositories.tag_resource, needs.to_tag),
+    "UntagResource": (repositories.untag_resource, needs.to_untag),
+    "ListTagsForResource": (repositories.list_tags_for_resource, needs.on_the_resource),
+    "SetRepositoryPolicy": (policies.set_repository_policy, needs.on_the_repository),
+    "GetRepositoryPolicy": (policies.get_repository_policy, needs.on_the_repository),
+    "DeleteRepositoryPolicy": (policies.delete_repository_policy, needs.on_the_repository),
+}
+_LAYERS: dict[str, tuple[Handler, Needs]] = {
+    "BatchCheckLayerAvailability": (
+        layers.batch_check_layer_availability,
+        needs.on_the_repository,
+    ),
+    "InitiateLayerUpload": (layers.initiate_layer_upload, needs.on_the_repository),
+    "UploadLayerPart": (layers.upload_layer_part, needs.on_the_repository),
+    "CompleteLayerUpload": (layers.complete_layer_upload, needs.on_the_repository),
+    "GetDownloadUrlForLayer": (layers.get_download_url_for_layer, needs.on_the_repository),
+}
+_IMAGES: dict[str, tuple[Handler, Needs]] = {
+    "PutImage": (images.put_image, needs.on_the_repository),
+    "BatchGetImage": (images.batch_get_image, needs.on_the_repository),
+    "BatchDeleteImage": (images.batch_delete_image, needs.on_the_repository),
+    "ListImages": (images.list_images, needs.on_the_repository),
+    "DescribeImages": (images.describe_images, needs.on_the_repository),
+    "ListImageReferrers": (images.list_image_referrers, needs.on_the_repository),
+}
+_REGISTRY: dict[str, tuple[Handler, Needs]] = {
+    "GetAuthorizationToken": (registry.get_authorization_token, needs.of_the_caller),
+    "DescribeRegistry": (registry.describe_registry, needs.on_the_registry),
+    "GetAccountSetting": (registry.get_account_setting, needs.on_a_setting),
+    "PutAccountSetting": (registry.put_account_setting, needs.on_a_setting),
+    "PutRegistryPolicy": (policies.put_registry_policy, needs.on_the_registry),
+    "GetRegistryPolicy": (policies.get_registry_policy, needs.on_the_registry),
+    "DeleteRegistryPolicy": (policies.delete_registry_policy, needs.on_the_registry),
+}
 
 OPERATIONS: dict[str, Operation] = {
-    name: Operation(handler, action, name in _ONLY_READ)
-    for name, handler, action in (
-        # repositories
-        ("CreateRepository", repositories.create_repository, "ecr:CreateRepository"),
-        ("DescribeRepositories", repositories.describe_repositories, "ecr:DescribeRepositories"),
-        ("DeleteRepository", repositories.delete_repository, "ecr:DeleteRepository"),
-        (
-            "PutImageTagMutability",
-            repositories.put_image_tag_mutability,
-            "ecr:PutImageTagMutability",
-        ),
-        (
-            "PutImageScanningConfiguration",
-            repositories.put_image_scanning_configuration,
-            "ecr:PutImageScanningConfiguration",
-        ),
-        ("TagResource", repositories.tag_resource, "ecr:TagResource"),
-        ("UntagResource", repositories.untag_resource, "ecr:UntagResource"),
-        ("ListTagsForResource", repositories.list_tags_for_resource, "ecr:ListTagsForResource"),
-        # layers
-        (
-            "BatchCheckLayerAvailability",
-            layers.batch_check_layer_availability,
-            "ecr:BatchCheckLayerAvailability",
-        ),
-        ("InitiateLayerUpload", layers.initiate_layer_upload, "ecr:InitiateLayerUpload"),
-        ("UploadLayerPart", layers.upload_layer_part, "ecr:UploadLayerPart"),
-        ("CompleteLayerUpload", layers.complete_layer_upload, "ecr:CompleteLayerUpload"),
-        ("GetDownloadUrlForLayer", layers.get_download_url_for_layer, "ecr:GetDownloadUrlForLayer"),
-        # images
-        ("PutImage", images.put_image, "ecr:PutImage"),
-        ("BatchGetImage", images.batch_get_image, "ecr:BatchGetImage"),
-        ("BatchDeleteImage", images.batch_delete_image, "ecr:BatchDeleteImage"),
-        ("ListImages", images.list_images, "ecr:ListImages"),
-        ("DescribeImages", images.describe_images, "ecr:DescribeImages"),
-        ("ListImageReferrers", images.list_image_referrers, "ecr:BatchGetImage"),
-        # the registry
-        ("GetAuthorizationToken", registry.get_authorization_token, "ecr:GetAuthorizationToken"),
-        ("DescribeRegistry", registry.describe_registry, "ecr:DescribeRegistry"),
-        ("GetAccountSetting", registry.get_account_setting, "ecr:GetAccountSetting"),
-        ("PutAccountSetting", registry.put_account_setting, "ecr:PutAccountSetting"),
-    )
+    name: Operation(handler, _ACTIONS.get(name, f"ecr:{name}"), needed, name in _ONLY_READ)
+    for group in (_REPOSITORIES, _LAYERS, _IMAGES, _REGISTRY)
+    for name, (handler, needed) in group.items()
 }

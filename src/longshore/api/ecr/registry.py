@@ -6,7 +6,8 @@ import base64
 from typing import TYPE_CHECKING
 
 from longshore.clock import as_datetime
-from longshore.registry import account_settings, registry_tokens
+from longshore.identity import registry_tokens
+from longshore.registry import account_settings
 
 if TYPE_CHECKING:
     from types_boto3_ecr import type_defs as ecr
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def get_authorization_token(call: Call, request: ecr.GetAuthorizationTokenRequestTypeDef) -> Output:
     """GetAuthorizationToken."""
-    token = registry_tokens.issue(call.context, call.access_key_id, call.region)
+    token = registry_tokens.issue(call.context, call.credentials, call.region)
     credentials = f"{registry_tokens.USER_NAME}:{token.password}"
     return {
         "authorizationData": [

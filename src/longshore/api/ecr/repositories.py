@@ -13,7 +13,8 @@ from longshore.registry.mutability import Mode, TagMutability
 from longshore.registry.repositories import Encryption, Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from types_boto3_ecr import type_defs as ecr
 
@@ -31,7 +32,7 @@ def create_repository(call: Call, request: ecr.CreateRepositoryRequestTypeDef) -
         ),
         scan_on_push=request.get("imageScanningConfiguration", {}).get("scanOnPush", False),
         encryption=Encryption(encryption["encryptionType"], encryption.get("kmsKey")),
-        tags=_tags(request.get("tags", ())),
+        tags=tags_of(request.get("tags", ())),
     )
     return {"repository": _described(call, repository)}
 
@@ -94,28 +95,28 @@ def put_image_scanning_configuration(
 
 def tag_resource(call: Call, request: ecr.TagResourceRequestTypeDef) -> Output:
     """TagResource."""
-    repositories.tag(call.context, *_resource(call, request), _tags(request["tags"]))
+    repositories.tag(call.context, *resource_of(call, request), tags_of(request["tags"]))
     return {}
 
 
 def untag_resource(call: Call, request: ecr.UntagResourceRequestTypeDef) -> Output:
     """UntagResource."""
-    repositories.untag(call.context, *_resource(call, request), request["tagKeys"])
+    repositories.untag(call.context, *resource_of(call, request), request["tagKeys"])
     return {}
 
 
 def list_tags_for_resource(call: Call, request: ecr.ListTagsForResourceRequestTypeDef) -> Output:
     """ListTagsForResource."""
-    tags = repositories.tags_of(call.context, *_resource(call, request))
+    tags = repositories.tags_of(call.context, *resource_of(call, request))
     return {"tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
-def _resource(
-    call: Call,
-    request: ecr.TagResourceRequestTypeDef
-    | ecr.UntagResourceRequestTypeDef
-    | ecr.ListTagsForResourceRequestTypeDef,
-) -> tuple[Registry, str]:
+def resource_of(call: Call, request: Mapping[str, Any]) -> tuple[Registry, str]:
+    """Return the repository that a request names by its ARN.
+
+    Raises:
+        InvalidParameter: that isn't the ARN of one in the call's region.
+    """
     try:
         registry, name = parse_repository_arn(request["resourceArn"])
     except ValueError:
@@ -123,6 +124,11 @@ def _resource(
     if registry.region != call.region:
         raise InvalidParameter.at("resourceArn", "Invalid ARN")
     return registry, name
+
+
+def tags_of(tags: Sequence[ecr.TagTypeDef]) -> dict[str, str]:
+    """Return resource tags by key."""
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _mutability(
@@ -138,10 +144,6 @@ def _mutability_members(mutability: TagMutability) -> Output:
             {"filterType": "WILDCARD", "filter": pattern} for pattern in mutability.exclusions
         ]
     return members
-
-
-def _tags(tags: Sequence[ecr.TagTypeDef]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _named(repository: Repository) -> Output:

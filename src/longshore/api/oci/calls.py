@@ -11,6 +11,8 @@ from longshore.names import Digest, Registry
 if TYPE_CHECKING:
     from longshore.api.http import Request
     from longshore.api.workers import Workers
+    from longshore.identity.authorization import Surroundings
+    from longshore.identity.principals import Principal
     from longshore.registry.context import Caller, Context
 
 
@@ -24,7 +26,8 @@ class Call:
         request: what came over the wire.
         body: its body, where the route has it read beforehand.
         registry: the registry that the host names.
-        caller: who sends it.
+        principal: who sends it.
+        surroundings: what policies may ask of it besides.
         name: the repository's name, checked; empty where the route has none.
         argument: the last part of the path: a digest, a tag or an upload id, unchecked.
     """
@@ -34,9 +37,15 @@ class Call:
     request: Request
     body: bytes
     registry: Registry
-    caller: Caller
+    principal: Principal
+    surroundings: Surroundings
     name: str
     argument: str
+
+    @property
+    def caller(self) -> Caller:
+        """Who sends it, as the rules know them."""
+        return self.principal.caller
 
     def digest(self, text: str | None = None) -> Digest:
         """Read `text`, or the path's argument, as a digest that the dialect accepts.

@@ -6,6 +6,7 @@ import base64
 import binascii
 import inspect
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api.http import log_own_failure
@@ -13,7 +14,8 @@ from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.routes import find_route
 from longshore.errors import RegistryError, Server, UnrecognizedClient
-from longshore.registry import registry_tokens
+from longshore.identity import authorization, registry_tokens
+from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
@@ -21,9 +23,15 @@ if TYPE_CHECKING:
 
     from longshore.api.hosts import Hosts
     from longshore.api.http import Request, Response
+    from longshore.api.oci.routes import Route
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
+    from longshore.identity.authorization import Need, Surroundings
+    from longshore.identity.principals import Principal
+    from longshore.names import Registry
     from longshore.registry.context import Context
+
+_READING = frozenset({"GET", "HEAD"})
 
 
 class OciFace:
@@ -64,45 +72,98 @@ class OciFace:
     async def _answer(self, request: Request) -> Response:
         registry = self._hosts.registry_of(request.host)
         password = _password(request)
-        route, name, argument = find_route(request.method, request.path)
-        body = b""
-        if route.reads_manifest:
-            # Only who may come in may send what takes memory.
-            await self._workers.run(registry_tokens.authenticate, self._context, password, registry)
-            body = await request.body(self._context.limits.manifest_size)
-
+        route, name, argument = _find_route(request, is_anonymous=password is None)
+        needs = route.needs(request, registry, name)
+        surroundings = request.surroundings(registry.region)
         is_counted = False
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
-            caller = registry_tokens.authenticate(context, password, registry)
+            principal = self._principal(context, password, registry, needs, surroundings)
             if not is_counted:
                 self._throttle.count(route.operation, registry)
                 is_counted = True
-            return Call(context, self._workers, request, body, registry, caller, name, argument)
+            return Call(
+                context=context,
+                workers=self._workers,
+                request=request,
+                body=b"",
+                registry=registry,
+                principal=principal,
+                surroundings=surroundings,
+                name=name,
+                argument=argument,
+            )
 
         if inspect.iscoroutinefunction(route.handler):
             call = await self._workers.run(admit, self._context)
             return cast("Response", await route.handler(call))
         handler = cast("Callable[[Call], Response]", route.handler)
+        if route.reads_manifest:
+            # Only who may come in may send what takes memory.
+            call = await self._workers.run(admit, self._context)
+            body = await request.body(self._context.limits.manifest_size)
+            return await self._workers.run(handler, replace(call, body=body))
         if route.is_hot:
             with suppress(NotInMemory):
                 return handler(admit(self._without_waiting))
         # One hop: who it is and what they want in the same thread.
         return await self._workers.run(lambda: handler(admit(self._context)))
 
+    @staticmethod
+    def _principal(
+        context: Context,
+        password: str | None,
+        registry: Registry,
+        needs: list[Need],
+        surroundings: Surroundings,
+    ) -> Principal:
+        """Return who sends a request, and may.
+
+        Raises:
+            UnrecognizedClient: nobody knows; who has credentials will show them then.
+            AccessDenied: they are known, and may not.
+        """
+        if password is None:
+            allowed = (
+                authorization.allows(context, ANONYMOUS, need, surroundings) for need in needs
+            )
+            if not needs or not all(allowed):
+                raise UnrecognizedClient
+            return ANONYMOUS
+        principal = registry_tokens.authenticate(context, password, registry)
+        for need in needs:
+            authorization.require(context, principal, need, surroundings)
+        return principal
+
 
 def _versioned(response: Response) -> Response:
     return response.with_headers(Docker_Distribution_Api_Version="registry/2.0")
 
 
-def _password(request: Request) -> str:
+def _find_route(request: Request, *, is_anonymous: bool) -> tuple[Route, str, str]:
+    if not is_anonymous:
+        return find_route(request.method, request.path)
+    # Whom nobody knows may read, where a policy says so, and hears of nothing else.
+    if request.method not in _READING:
+        raise UnrecognizedClient
+    try:
+        return find_route(request.method, request.path)
+    except RegistryError:
+        raise UnrecognizedClient from None
+
+
+def _password(request: Request) -> str | None:
     """Return the password of Basic authentication (RFC 7617), whose user must be `AWS`.
 
+    None if there are no credentials at all; some clients then send an empty user and password.
+
     Raises:
-        UnrecognizedClient: there is none.
+        UnrecognizedClient: there are others. They don't make anybody anonymous.
     """
     headers = [value for key, value in request.headers if key == b"authorization"]
+    if not headers:
+        return None
     scheme, _, parameter = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")
     if scheme.lower() != b"basic":
         raise UnrecognizedClient
@@ -110,6 +171,8 @@ def _password(request: Request) -> str:
         credentials = base64.b64decode(parameter.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise UnrecognizedClient from None
+    if credentials == ":":
+        return None
     user, colon, password = credentials.partition(":")
     if user != registry_tokens.USER_NAME or not colon:
         raise UnrecognizedClient

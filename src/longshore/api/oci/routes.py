@@ -1,4 +1,4 @@
-"""The routes of the registry face: what answers each, and the IAM action that it asks for.
+"""The routes of the registry face: what answers each, and what its caller needs for it.
 
 A path is read from its end, so that repositories may be called `blobs` or `uploads/manifests`.
 """
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from longshore.api.http import Response, decode_segment
 from longshore.api.oci import blobs, listings, manifests, uploads
 from longshore.api.oci.errors import InvalidName, MethodNotAllowed, RouteNotFound
+from longshore.identity.authorization import Need
 from longshore.names import is_repository_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from longshore.api.http import Request
     from longshore.api.oci.calls import Call
+    from longshore.names import Registry
 
 Handler: TypeAlias = "Callable[[Call], Response] | Callable[[Call], Awaitable[Response]]"
 
@@ -25,6 +28,21 @@ Handler: TypeAlias = "Callable[[Call], Response] | Callable[[Call], Awaitable[Re
 def ping(_call: Call) -> Response:
     """GET /v2/: the credentials are good."""
     return Response(200, {"Content-Type": "application/json"}, b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """IAM actions that some requests to a route need besides.
+
+    Attributes:
+        actions: the actions.
+        when: tells whether a request needs them.
+        description: says when, for people.
+    """
+
+    actions: tuple[str, ...]
+    when: Callable[[Request], bool]
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +54,7 @@ class Route:
             received while it runs.
         operation: the ECR operation that it stands for, which rate limits count.
         action: the IAM action that its caller needs; None where good credentials are enough.
+        also: what some requests need besides.
         reads_manifest: whether the handler needs the whole body, which is then a manifest.
         is_hot: whether the answer is often in memory, so that it is worth a look before a worker
             is asked.
@@ -44,8 +63,26 @@ class Route:
     handler: Handler
     operation: str
     action: str | None
+    also: Also | None = None
     reads_manifest: bool = False
     is_hot: bool = False
+
+    def needs(self, request: Request, registry: Registry, name: str) -> list[Need]:
+        """Return the permissions that a request needs.
+
+        Args:
+            request: the request.
+            registry: the registry that it is for.
+            name: the repository that it is for; empty where it is for all of them.
+        """
+        if self.action is None:
+            return []
+        actions = (self.action,)
+        if self.also is not None and self.also.when(request):
+            actions += self.also.actions
+        if not name:
+            return [Need.on_all(registry, action) for action in actions]
+        return [Need.on(registry, name, action) for action in actions]
 
 
 def _route(
@@ -53,11 +90,21 @@ def _route(
     operation: str,
     action: str | None = None,
     *,
+    also: Also | None = None,
     reads_manifest: bool = False,
     is_hot: bool = False,
 ) -> Route:
-    return Route(handler, operation, action or f"ecr:{operation}", reads_manifest, is_hot)
+    return Route(handler, operation, action or f"ecr:{operation}", also, reads_manifest, is_hot)
 
+
+_SENT_WHOLE = Also(
+    ("ecr:UploadLayerPart", "ecr:CompleteLayerUpload"),
+    lambda request: request.parameter("digest") is not None,
+    "with `digest`",
+)
+_LAST_BYTES = Also(
+    ("ecr:UploadLayerPart",), lambda request: request.content_length != 0, "with a body"
+)
 
 _NAME = r"/v2/(?P<name>.+)"
 _PING = Route(ping, "GetAuthorizationToken", None, is_hot=True)
@@ -80,13 +127,16 @@ ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (
             "DELETE": _route(manifests.delete, "BatchDeleteImage"),
         },
     ),
-    (_NAME + r"/blobs/uploads/?", {"POST": _route(uploads.start, "InitiateLayerUpload")}),
+    (
+        _NAME + r"/blobs/uploads/?",
+        {"POST": _route(uploads.start, "InitiateLayerUpload", also=_SENT_WHOLE)},
+    ),
     (
         _NAME + r"/blobs/uploads/(?P<argument>[^/]+)",
         {
             "GET": _route(uploads.status, "UploadLayerPart"),
             "PATCH": _route(uploads.append, "UploadLayerPart"),
-            "PUT": _route(uploads.complete, "CompleteLayerUpload"),
+            "PUT": _route(uploads.complete, "CompleteLayerUpload", also=_LAST_BYTES),
             "DELETE": _route(uploads.cancel, "UploadLayerPart"),
         },
     ),

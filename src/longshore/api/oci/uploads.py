@@ -15,6 +15,8 @@ from longshore.errors import (
     RepositoryNotFound,
     UploadNotFound,
 )
+from longshore.identity import authorization
+from longshore.identity.authorization import Need
 from longshore.names import is_repository_name
 from longshore.registry import layers, uploads
 
@@ -32,9 +34,7 @@ async def start(call: Call) -> Response:
     if mount is not None:
         source = call.request.parameter("from") or ""
         wanted = call.digest(mount)
-        if is_repository_name(source) and await call.workers.run(
-            layers.mount, call.context, call.registry, call.name, source, wanted
-        ):
+        if is_repository_name(source) and await call.workers.run(_mount, call, source, wanted):
             return _created(call, wanted)
     whole = None if digest is None else call.digest(digest)
     upload = await call.workers.run(
@@ -50,6 +50,14 @@ async def start(call: Call) -> Response:
         with suppress(RepositoryNotFound, UploadNotFound):
             await _cancel(call, upload.id)
         raise
+
+
+def _mount(call: Call, source: str, digest: Digest) -> bool:
+    # Who may not read it there gets an upload, and doesn't learn whether it is there.
+    need = Need.on(call.registry, source, "ecr:GetDownloadUrlForLayer")
+    return authorization.allows(
+        call.context, call.principal, need, call.surroundings
+    ) and layers.mount(call.context, call.registry, call.name, source, digest)
 
 
 async def append(call: Call) -> Response:

@@ -8,7 +8,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from longshore.api.aws.json import JsonService
 from longshore.api.aws.wording import ECR
 from longshore.errors import InvalidParameter, InvalidTagParameter, Serialization, ValidationFailed
+from tests.unit.api.aws.values import EPOCH, values_of
 
 OURS = JsonService.load("ecr", ECR)
 THEIRS = ServiceModel(Loader().load_service_model("ecr", "service-2"), "ecr")
@@ -29,52 +29,6 @@ SERIALIZER = create_serializer("json")
 PARSER = create_parser("json")
 
 REFUSALS = (Serialization, InvalidParameter, ValidationFailed, InvalidTagParameter)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Beyond 2096 botocore's reading of a fraction is off by a microsecond.
-MOMENTS = st.integers(0, 4_000_000_000_000).map(lambda ms: EPOCH + timedelta(milliseconds=ms))
-
-
-# --- Values of every shape ------------------------------------------------------------------------
-
-
-@cache
-def values_of(shape) -> st.SearchStrategy:
-    if shape.type_name == "structure":
-        members = {name: values_of(part) for name, part in shape.members.items()}
-        required = {name: members.pop(name) for name in shape.required_members}
-        return st.fixed_dictionaries(required, optional=members)
-    if shape.type_name == "list":
-        least = shape.metadata.get("min", 0)
-        return st.lists(values_of(shape.member), min_size=least, max_size=least + 2)
-    if shape.type_name == "map":
-        return st.dictionaries(values_of(shape.key), values_of(shape.value), max_size=2)
-    return strings_of(shape) if shape.type_name == "string" else scalars_of(shape)
-
-
-def scalars_of(shape) -> st.SearchStrategy:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
-    return {
-        "integer": st.integers(-(2**31) if least is None else least, most or 2**31 - 1),
-        "long": st.integers(-(2**63) if least is None else least, most or 2**63 - 1),
-        "double": st.floats(allow_nan=False, allow_infinity=False),
-        "boolean": st.booleans(),
-        "blob": st.binary(max_size=100),
-        "timestamp": MOMENTS,
-    }[shape.type_name]
-
-
-def strings_of(shape) -> st.SearchStrategy[str]:
-    if shape.enum:
-        return st.sampled_from(shape.enum)
-    least = 1 if shape.name == "TagKey" else shape.metadata.get("min", 0)
-    most = shape.metadata.get("max", 1000)
-    if "pattern" not in shape.metadata:
-        characters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
-        return st.text(characters, min_size=least, max_size=min(most, least + 20))
-    pattern = re.compile(shape.metadata["pattern"], re.ASCII)
-    return st.from_regex(pattern, fullmatch=True).filter(
-        lambda text: least <= len(text) <= most and pattern.fullmatch(text)
-    )
 
 
 def body_of(operation: str, request: dict[str, Any]) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +24,12 @@ def shapes_of_requests(model: ServiceModel) -> dict[str, Shape]:
     return reached
 
 
-REQUESTS = shapes_of_requests(ServiceModel.load("ecr"))
-PATTERNS = sorted({shape.pattern for shape in REQUESTS.values() if shape.pattern})
+REQUESTS = [
+    shape
+    for service in ("ecr", "iam", "sts")
+    for shape in shapes_of_requests(ServiceModel.load(service)).values()
+]
+PATTERNS = sorted({shape.pattern for shape in REQUESTS if shape.pattern})
 
 
 @pytest.mark.parametrize(("pattern", "equivalent"), _EQUIVALENTS.items())
@@ -63,7 +68,7 @@ for text in sys.argv[2:]:
 @given(data=st.data())
 @settings(deadline=None, max_examples=1, derandomize=True)
 def test_no_pattern_takes_exponential_time_to_refuse(pattern, data):
-    matching = st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
+    matching = st.from_regex(compile_pattern(pattern), fullmatch=True)
     texts = data.draw(st.lists(matching.filter(lambda text: "\x00" not in text), min_size=5))
     subprocess.run(
         [sys.executable, "-c", PUMP, pattern, *["a" * 10, *(text[:80] for text in texts)]],
@@ -85,6 +90,13 @@ def test_no_pattern_takes_exponential_time_to_refuse(pattern, data):
 )
 def test_a_pattern_is_ascii_and_wants_the_whole_text(pattern, text):
     assert compile_pattern(pattern).fullmatch(text) is None
+
+
+def test_words_of_all_scripts_are_what_unicode_says():
+    fullmatch = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*").fullmatch
+    for character in map(chr, range(sys.maxunicode + 1)):
+        is_word = unicodedata.category(character)[0] in "LZN" or character in "_.:/=+-@"
+        assert bool(fullmatch(character)) == is_word, ascii(character)
 
 
 def test_syntax_that_the_engine_does_not_know_is_told_of_at_once():

@@ -1,0 +1,1 @@
+"""The benchmark: Longshore and its peers, measured in turn on one machine."""

@@ -1,0 +1,76 @@
+"""Manifests, by tag and by digest, small and large."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from bench.content import Image, large_image, small_image
+from bench.heads import Heads
+from bench.http import raw_request
+from bench.measuring import Row
+from bench.publishing import publish
+from bench.wrk import Load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.measuring import Action
+    from bench.scale import Scale
+    from bench.servers import Server
+
+_CONNECTIONS = 16
+_ACCEPT = (
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json"
+)
+
+
+def rows(scale: Scale) -> list[Row]:
+    """Return the rows of manifests."""
+    usual = Load(_CONNECTIONS, scale.seconds)
+    crowd = Load(scale.clients, scale.seconds)
+    small, large = small_image("small"), large_image("large")
+
+    def row(
+        name: str,
+        title: str,
+        prepare: Callable[[Server], Action],
+        *,
+        short: bool = False,
+    ) -> Row:
+        return Row(name, title, "requests/s", "oci", prepare, short=short, scaling=True)
+
+    return [
+        row("manifest-get-tag", "manifest GET by tag", _reading("GET", small, "tag", usual),
+            short=True),
+        row("manifest-get-digest", "manifest GET by digest",
+            _reading("GET", small, "digest", usual)),
+        row("manifest-get-tag-large", "manifest GET by tag, 256 KiB",
+            _reading("GET", large, "tag", usual)),
+        row("manifest-get-digest-large", "manifest GET by digest, 256 KiB",
+            _reading("GET", large, "digest", usual)),
+        row("manifest-head-tag", "manifest HEAD by tag", _reading("HEAD", small, "tag", usual),
+            short=True),
+        row("manifest-head-digest", "manifest HEAD by digest",
+            _reading("HEAD", small, "digest", usual)),
+        row("manifest-get-tag-crowd", f"manifest GET by tag, {scale.clients} clients at once",
+            _reading("GET", small, "tag", crowd)),
+    ]  # fmt: skip
+
+
+def _reading(
+    method: str, image: Image, by: Literal["tag", "digest"], load: Load
+) -> Callable[[Server], Action]:
+    def prepare(server: Server) -> Action:
+        repository, tag = "bench/manifests", f"t{len(image.manifest)}"
+        publish(server, repository, image, tag)
+        path = f"/v2/{repository}/manifests/{tag if by == 'tag' else image.digest}"
+        headers = {"Accept": _ACCEPT}
+        server.oci("GET", path, headers).expect(200)
+        request = raw_request(method, path, server.address, headers | dict(server.authorization))
+        if method == "HEAD":
+            heads = Heads(load.connections, load.seconds)
+            return lambda watch: heads.run(server.address, request, watch)
+        return lambda watch: load.run(server.address, [request], watch)
+
+    return prepare

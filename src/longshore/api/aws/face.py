@@ -1,0 +1,231 @@
+"""The face that ECR, IAM and STS share: from a signed HTTP request to an operation, and back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from longshore.access.sigv4 import read_signature
+from longshore.api.aws.exchanges import Exchange
+from longshore.api.http import log_own_failure
+from longshore.errors import (
+    MalformedHttpRequest,
+    MissingAuthenticationToken,
+    RegistryError,
+    Server,
+)
+from longshore.identity import access_keys, authorization
+from longshore.identity.principals import ANONYMOUS
+from longshore.names import is_region
+from longshore.registry.memory import NotInMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from longshore.access.sigv4 import Signature, SignatureVerifier
+    from longshore.api.aws.api import Api
+    from longshore.api.aws.calls import Call
+    from longshore.api.aws.operations import Operation
+    from longshore.api.hosts import Hosts
+    from longshore.api.http import Request, Response
+    from longshore.api.throttle import Throttle
+    from longshore.api.workers import Workers
+    from longshore.identity.access_keys import Credentials
+    from longshore.identity.authorization import Need
+    from longshore.identity.principals import Principal
+    from longshore.registry.context import Context
+
+Result = TypeVar("Result")
+
+# What the event loop may hash and look up in passing.
+_SMALL_BODY = 16 * 1024
+# All that a stranger may send: a token of 20,000 characters, and a session policy.
+_LARGEST_UNSIGNED_BODY = 64 * 1024
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+class AwsFace:
+    """Answers `POST /`.
+
+    Args:
+        context: the store.
+        hosts: the names under which the server is known.
+        json_api: the API whose requests name their operation in `X-Amz-Target`.
+        query_apis: those whose requests are forms. The last of them has unsigned operations.
+        verifier: checks signatures.
+        throttle: counts requests.
+        workers: where operations run.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        hosts: Hosts,
+        json_api: Api,
+        query_apis: Sequence[Api],
+        verifier: SignatureVerifier,
+        throttle: Throttle,
+        workers: Workers,
+    ) -> None:
+        self._context = context
+        self._without_waiting = context.without_waiting()
+        self._hosts = hosts
+        self._json_api = json_api
+        self._query_apis = {api.name: api for api in query_apis}
+        self._unsigned_api = query_apis[-1]
+        self._verifier = verifier
+        self._throttle = throttle
+        self._workers = workers
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        exchange = Exchange(request, self._api_of(request))
+        try:
+            response = await self._answer(exchange)
+        except RegistryError as error:
+            log_own_failure(error, request)
+            exchange.error = error
+            response = exchange.api.refusal(error, request.id)
+        return response.with_headers(x_amzn_RequestId=request.id)
+
+    def answer_to_failure(self, request: Request) -> Response:
+        """Tell the client that the server failed, and where its operator can read why."""
+        error = Server(f"The server failed. Its log tells why, under the request id {request.id}.")
+        response = self._api_of(request).refusal(error, request.id)
+        return response.with_headers(x_amzn_RequestId=request.id)
+
+    def _api_of(self, request: Request) -> Api:
+        content_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+        is_form = request.header(b"x-amz-target") is None and content_type == _FORM
+        return self._unsigned_api if is_form else self._json_api
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        if exchange.api is self._unsigned_api and request.header(b"authorization") is None:
+            return await self._answer_unsigned(exchange)
+        signature = exchange.signature = read_signature(request.head())
+        self._check_scope(exchange, signature)
+        _refuse_encoding(request)
+        largest = exchange.api.largest_body(request)
+        # Only who has a key may send what takes memory.
+        await self._credentials(signature)
+        exchange.body = await request.body(largest)
+        exchange.operation = exchange.api.operation_name(request, exchange.body)
+
+        def admit(context: Context) -> Call:
+            return self._authenticate(context, exchange, signature)
+
+        call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
+        self._throttle.count(exchange.operation, call.own_registry)
+        operation = exchange.api.operation(exchange.operation)
+
+        def perform(context: Context) -> Response:
+            return _perform(exchange, operation, call, context)
+
+        return await self._quickly(perform, is_small=operation.only_reads and _is_small(exchange))
+
+    async def _answer_unsigned(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        _refuse_encoding(request)
+        largest = min(exchange.api.largest_body(request), _LARGEST_UNSIGNED_BODY)
+        exchange.body = await request.body(largest)
+        exchange.operation = exchange.api.operation_name(request, exchange.body)
+        operation = exchange.api.operations.get(exchange.operation)
+        if operation is None or not operation.is_unsigned:
+            raise MissingAuthenticationToken
+        region = self._hosts.region_of_endpoint(request.host) or self._hosts.default.region
+        call = exchange.call = self._call(exchange, ANONYMOUS, None, region)
+        self._throttle.count(exchange.operation, call.own_registry)
+        return await self._workers.run(_perform, exchange, operation, call, self._context)
+
+    def _check_scope(self, exchange: Exchange, signature: Signature) -> None:
+        """Refuse a signature for another service or region; of two APIs, it names the one meant."""
+        if exchange.api is self._unsigned_api:
+            exchange.api = self._query_apis.get(signature.service, exchange.api)
+        region = self._hosts.region_of_endpoint(exchange.request.host)
+        self._verifier.check_scope(
+            signature,
+            region=is_region if region is None else region,
+            service=exchange.api.name,
+        )
+
+    async def _credentials(self, signature: Signature) -> Credentials:
+        """Return the credentials of whoever claims to sign, or refuse what no body makes good."""
+
+        def find(context: Context) -> Credentials:
+            return access_keys.find(context, signature.access_key_id, signature.security_token)
+
+        return await self._quickly(find, is_small=True)
+
+    def _authenticate(self, context: Context, exchange: Exchange, signature: Signature) -> Call:
+        # Again, and not from before the body: a key may have been revoked while it was sent.
+        credentials = access_keys.find(context, signature.access_key_id, signature.security_token)
+        self._verifier.verify(
+            signature, exchange.request.head(), exchange.body_sha256.hex(), credentials.secret
+        )
+        return self._call(exchange, credentials.principal, credentials, signature.region)
+
+    def _call(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        signed_with: Credentials | None,
+        signed_region: str,
+    ) -> Call:
+        region = exchange.api.region or signed_region
+        return exchange.api.call(
+            context=self._context,
+            hosts=self._hosts,
+            principal=principal,
+            signed_with=signed_with,
+            region=region,
+            base_url=exchange.request.base_url,
+            surroundings=exchange.request.surroundings(region),
+        )
+
+    async def _quickly(self, function: Callable[[Context], Result], *, is_small: bool) -> Result:
+        """Call a function on the event loop if it is small and memory is enough, else elsewhere."""
+        if is_small:
+            with suppress(NotInMemory):
+                return function(self._without_waiting)
+        return await self._workers.run(function, self._context)
+
+
+def _perform(exchange: Exchange, operation: Operation, call: Call, context: Context) -> Response:
+    """Let the caller have what the request asks for, if they may."""
+    call = replace(call, context=context)
+    api, name = exchange.api, str(exchange.operation)
+    asked = (api.name, name, call.region, exchange.body_sha256)
+
+    def find_needs() -> tuple[Need, ...]:
+        return tuple(operation.needs(call, exchange.members))
+
+    def run() -> bytes:
+        exchange.output = operation.handler(call, exchange.members)
+        return api.serialize(name, exchange.output)
+
+    is_remembered = operation.only_reads and _is_small(exchange)
+    if is_remembered:
+        exchange.needs = context.memory.answer(("needs", call.caller.account, *asked), find_needs)
+    else:
+        exchange.needs = find_needs()
+    # Before every answer, remembered or not.
+    for need in exchange.needs:
+        authorization.require(context, call.principal, need, call.surroundings)
+    if is_remembered:
+        content = context.memory.answer(("answer", call.caller, call.base_url, *asked), run, len)
+    else:
+        content = run()
+    return api.answer(name, content, exchange.request.id)
+
+
+def _is_small(exchange: Exchange) -> bool:
+    return len(exchange.body) <= _SMALL_BODY
+
+
+def _refuse_encoding(request: Request) -> None:
+    if request.header(b"content-encoding") not in {None, "", "identity"}:
+        raise MalformedHttpRequest("The body must be sent as it is, without a Content-Encoding.")

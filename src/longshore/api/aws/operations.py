@@ -1,0 +1,44 @@
+"""An operation of an API of AWS: what answers it, and what its caller needs for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from longshore.api.aws.calls import Output
+    from longshore.identity.authorization import Need
+
+Handler: TypeAlias = "Callable[[Any, Any], Output]"
+# From an IAM action, a call and its request to what the caller needs.
+Needs: TypeAlias = "Callable[[str, Any, Any], Iterable[Need]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What answers an operation, and what its caller needs.
+
+    Attributes:
+        handler: a plain function from call and request to response.
+        action: the IAM action.
+        only_reads: whether the answer depends on the request, its caller and the database alone and
+            changes nothing, so that it can be kept in memory until the database changes.
+        is_unsigned: whether requests need no signature, because they prove otherwise who sends
+            them.
+    """
+
+    handler: Handler
+    action: str
+    _needs: Needs
+    only_reads: bool = False
+    is_unsigned: bool = False
+
+    def needs(self, call: Any, request: Any) -> Iterable[Need]:  # noqa: ANN401 - each has its own
+        """Return the permissions that the caller needs.
+
+        Raises:
+            RegistryError: the request names something that can't be.
+        """
+        return self._needs(self.action, call, request)

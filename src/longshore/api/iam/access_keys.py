@@ -1,0 +1,59 @@
+"""IAM operations on access keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from longshore.api.iam.listings import whole
+from longshore.api.iam.names import user_name
+from longshore.clock import as_datetime
+from longshore.identity import access_keys
+
+if TYPE_CHECKING:
+    from types_boto3_iam import type_defs as iam
+
+    from longshore.api.aws.calls import Call, Output
+    from longshore.identity.access_keys import Description
+
+
+def create_access_key(call: Call, request: iam.CreateAccessKeyRequestTypeDef) -> Output:
+    """CreateAccessKey."""
+    key, description = access_keys.create(
+        call.context, call.caller.account, user_name(call, request)
+    )
+    return {"AccessKey": _described(description) | {"SecretAccessKey": key.secret}}
+
+
+def list_access_keys(call: Call, request: iam.ListAccessKeysRequestTypeDef) -> Output:
+    """ListAccessKeys: a user has two at most, so that there is no second page."""
+    found = access_keys.list_all(call.context, call.caller.account, user_name(call, request))
+    return whole("AccessKeyMetadata", [_described(key) for key in found])
+
+
+def update_access_key(call: Call, request: iam.UpdateAccessKeyRequestTypeDef) -> Output:
+    """UpdateAccessKey."""
+    access_keys.set_active(
+        call.context,
+        call.caller.account,
+        user_name(call, request),
+        request["AccessKeyId"],
+        active=request["Status"] == "Active",
+    )
+    return {}
+
+
+def delete_access_key(call: Call, request: iam.DeleteAccessKeyRequestTypeDef) -> Output:
+    """DeleteAccessKey."""
+    access_keys.remove(
+        call.context, call.caller.account, user_name(call, request), request["AccessKeyId"]
+    )
+    return {}
+
+
+def _described(key: Description) -> Output:
+    return {
+        "UserName": key.user or "",
+        "AccessKeyId": key.id,
+        "Status": "Active" if key.active else "Inactive",
+        "CreateDate": as_datetime(key.created_at),
+    }

@@ -1,0 +1,1 @@
+"""The API of STS: who somebody is, and credentials that last a while."""

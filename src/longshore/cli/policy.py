@@ -1,0 +1,85 @@
+"""Commands about policies."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from longshore.cli.commands import app, fail, opened_context, setting_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from longshore.settings import Settings
+
+
+@app.group()
+def policy() -> None:
+    """Ask what policies permit."""
+
+
+@policy.command()
+@setting_options("data", "database_url", "region")
+@click.option(
+    "--principal", "arn", required=True, help="Who asks: an ARN, or anonymous for nobody known."
+)
+@click.option("--action", required=True, help="What for, such as ecr:BatchGetImage.")
+@click.option("--resource", required=True, help="On what: an ARN, or *.")
+@click.option(
+    "--context",
+    "given",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A condition key that the request has, such as aws:SourceIp=192.0.2.7; "
+    "several times for several values.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+def explain(
+    settings: Settings,
+    *,
+    arn: str,
+    action: str,
+    resource: str,
+    given: tuple[str, ...],
+    output: str,
+) -> None:
+    """Tell whether somebody may do something, and which statement of which policy says so.
+
+    It looks at the policies as they are now, and changes nothing.
+    """
+    # Not at the top: the other commands are quick because they don't load the server.
+    from longshore.identity import authorization, principals  # noqa: PLC0415
+    from longshore.identity.authorization import Need, Surroundings  # noqa: PLC0415
+    from longshore.names import Registry  # noqa: PLC0415
+
+    values = _values(given)
+    with opened_context(settings) as context:
+        is_known = arn != "anonymous"
+        principal = principals.of_arn(context, arn) if is_known else principals.ANONYMOUS
+        account = principal.subject.account or settings.account
+        own = Registry(account, settings.region)
+        need = Need.of(action, resource, own, values)
+        surroundings = Surroundings(region=settings.region)
+        explanation = authorization.explain(context, principal, need, surroundings)
+    if output == "json":
+        click.echo(json.dumps(explanation.as_json(), indent=2))
+    else:
+        click.echo(explanation.as_text(), nl=False)
+
+
+def _values(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            fail(f"--context {text}: write KEY=VALUE, such as aws:SourceIp=192.0.2.7")
+        values[key.lower()] = (*values.get(key.lower(), ()), value)
+    return values

@@ -1,0 +1,34 @@
+"""The administrator of the server: a user who may do everything in every account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, insert, select
+
+from longshore.identity import access_keys, aws_managed_policies, identities
+from longshore.identity.kinds import Kind
+from longshore.metadata import schema
+
+if TYPE_CHECKING:
+    from longshore.identity.access_keys import AccessKey
+    from longshore.registry.context import Context
+
+
+def find_account(tx: Connection) -> str | None:
+    """Return the account of the administrator, or None before there is one."""
+    table = schema.identities
+    query = select(table.c.account).where(table.c.is_operator.is_(True)).limit(1)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def create(context: Context, tx: Connection, account: str, name: str, key: AccessKey) -> None:
+    """Make the administrator of a new server, and give them a key."""
+    user = identities.create(context, tx, account, Kind.USER, name, is_operator=True)
+    tx.execute(
+        insert(schema.attachments).values(
+            identity_id=user.id, policy_arn=aws_managed_policies.ADMINISTRATOR_ACCESS
+        )
+    )
+    seal, now = access_keys.seal_of(context), context.clock()
+    access_keys.store(tx, seal, key, account=account, user_id=user.id, now=now)

@@ -1,0 +1,79 @@
+"""Setting the policies of repositories and of registries: only sensible ones are taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from longshore.access.policy.documents import Grammar
+from longshore.errors import InvalidParameter
+from longshore.identity import authorization, principals
+from longshore.identity.authorization import Need
+from longshore.registry import policies, registry_policies, repository_policies
+from longshore.registry.policies import InvalidPolicy
+
+if TYPE_CHECKING:
+    from longshore.identity.authorization import Surroundings
+    from longshore.identity.principals import Principal
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+    from longshore.registry.policies import PolicyDocument
+
+_LOCKED_OUT = (
+    "The policy provided would prevent you from setting another policy in the future. "
+    "Use force to apply it."
+)
+
+
+def set_on_repository(
+    context: Context,
+    registry: Registry,
+    name: str,
+    text: str,
+    *,
+    principal: Principal,
+    surroundings: Surroundings,
+    force: bool,
+) -> str:
+    """Set the policy of a repository; return it in ECR's normal form.
+
+    Args:
+        context: the store.
+        registry: where the repository is.
+        name: the repository's name.
+        text: the policy.
+        principal: who sets it.
+        surroundings: of the request that does.
+        force: set it even if `principal` couldn't set another one afterwards.
+
+    Raises:
+        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidParameter: `principal` couldn't set another one, and `force` isn't given.
+        RepositoryNotFound: there is no such repository.
+    """
+    document = _read(context, text, Grammar.REPOSITORY)
+    need = Need.on(registry, name, "ecr:SetRepositoryPolicy")
+    if not force and not authorization.would_allow(
+        context, principal, need, surroundings, document.policy
+    ):
+        raise InvalidParameter.at("PolicyText", _LOCKED_OUT)
+    repository_policies.put(context, registry, name, document)
+    return document.text
+
+
+def put_on_registry(context: Context, registry: Registry, text: str) -> str:
+    """Set the policy of a registry; return it in ECR's normal form.
+
+    Raises:
+        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+    """
+    document = _read(context, text, Grammar.REGISTRY)
+    registry_policies.put(context, registry, document)
+    return document.text
+
+
+def _read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
+    document = policies.read(text, grammar)
+    for named in sorted(document.policy.principals()):
+        if not principals.exists(context, named):
+            raise InvalidPolicy(grammar, f"There is no principal '{named}'")
+    return document

@@ -1,0 +1,125 @@
+"""The policies of repositories and of registries as documents: how ECR checks and shows them.
+
+What they permit is decided elsewhere (`longshore.identity.authorization`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from longshore.access.policy.documents import Grammar, MalformedPolicy, Policy, parse
+from longshore.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_KINDS = {Grammar.REPOSITORY: "repository", Grammar.REGISTRY: "registry"}
+
+# The order in which ECR shows members, whatever order they were sent in.
+_MEMBERS_OF_POLICY = ("Version", "Id", "Statement")
+_MEMBERS_OF_STATEMENT = (
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+)
+
+# What a text means never changes, whatever happens in the database.
+_MOST_COMPILED = 4_096
+
+
+class InvalidPolicy(InvalidParameter):
+    """A policy of a repository or of a registry breaks the policy language, or names nobody.
+
+    ECR has one sentence for all of it, and clients wait for a new principal to be known while they
+    hear just that one.
+
+    Attributes:
+        reason: what is wrong, for people; a member of the answer, too.
+    """
+
+    def __init__(self, grammar: Grammar, reason: str) -> None:
+        kind = _KINDS[grammar]
+        refusal = InvalidParameter.at("PolicyText", f"Invalid {kind} policy provided")
+        super().__init__(refusal.message, reason=reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """A policy in ECR's normal form, and what it means."""
+
+    text: str
+    policy: Policy
+
+
+def read(text: str, grammar: Grammar) -> PolicyDocument:
+    """Check a policy that somebody wants to set.
+
+    Raises:
+        InvalidPolicy: it isn't one.
+    """
+    try:
+        policy = parse(text, grammar)
+    except MalformedPolicy as error:
+        raise InvalidPolicy(grammar, str(error)) from error
+    return PolicyDocument(normalised(text), policy)
+
+
+@lru_cache(maxsize=_MOST_COMPILED)
+def compiled(text: str, grammar: Grammar) -> Policy:
+    """Return a policy that was checked when it was set.
+
+    Raises:
+        MalformedPolicy: it isn't one; nobody may be let in on a guess at what it denies.
+    """
+    return parse(text, grammar)
+
+
+def normalised(text: str) -> str:
+    """Return a well-formed policy as ECR gives it back: members in order, pretty-printed.
+
+    The layout is that of Jackson's default pretty printer, spaces before colons included. Values
+    stay as they were sent, and numbers keep their digits.
+    """
+    policy = json.loads(text, parse_float=Decimal)
+    statements = policy["Statement"]
+    if isinstance(statements, list):
+        policy["Statement"] = [_ordered(each, _MEMBERS_OF_STATEMENT) for each in statements]
+    else:
+        policy["Statement"] = _ordered(statements, _MEMBERS_OF_STATEMENT)
+    return _printed(_ordered(policy, _MEMBERS_OF_POLICY), "\n")
+
+
+def _ordered(members: dict[str, object], order: Sequence[str]) -> dict[str, object]:
+    known = {name: members[name] for name in order if name in members}
+    return known | members
+
+
+def _printed(value: object, margin: str) -> str:
+    if value == []:
+        return "[ ]"
+    if value == {}:
+        return "{ }"
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, list):
+        return "[ " + ", ".join(_printed(each, margin) for each in value) + " ]"
+    if isinstance(value, dict):
+        inner = margin + "  "
+        members = (f"{_quoted(name)} : {_printed(each, inner)}" for name, each in value.items())
+        return "{" + inner + f",{inner}".join(members) + margin + "}"
+    return _quoted(value)
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,113 @@
+"""What the decision on a request has to know of a repository and of its registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, select
+
+from longshore.access.policy.documents import Grammar
+from longshore.errors import RepositoryNotFound
+from longshore.metadata import schema
+from longshore.registry import account_settings, policies, resource_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, Table
+
+    from longshore.access.policy.documents import Policy
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesInForce:
+    """The policies that have a say, and what they may ask of the repository.
+
+    Attributes:
+        registry: the registry's policy, if it has one.
+        scope: for which actions it counts: the account setting `REGISTRY_POLICY_SCOPE`.
+        repository: the repository's policy, if it has one.
+        tags: the repository's resource tags.
+    """
+
+    registry: Policy | None
+    scope: str
+    repository: Policy | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def of_registry(context: Context, registry: Registry) -> PoliciesInForce:
+    """Return what is in force in a registry, for a request that concerns no repository there is."""
+    return context.memory.answer(
+        ("policies in force", registry), lambda: _of_registry(context, registry)
+    )
+
+
+def of_repository(context: Context, registry: Registry, name: str) -> PoliciesInForce:
+    """Return what is in force in a repository.
+
+    Raises:
+        RepositoryNotFound: there is none of this name. That isn't remembered: strangers may ask
+            for any number of names.
+    """
+    return context.memory.answer(
+        ("policies in force", registry, name), lambda: _of_repository(context, registry, name)
+    )
+
+
+def _of_registry(context: Context, registry: Registry) -> PoliciesInForce:
+    table = schema.registry_policies
+    with context.database.read() as tx:
+        text = tx.execute(
+            select(table.c.document).where(
+                table.c.account == registry.account, table.c.region == registry.region
+            )
+        ).scalar_one_or_none()
+        scope = account_settings.read(tx, registry, account_settings.REGISTRY_POLICY_SCOPE)
+    return PoliciesInForce(_compiled(text, Grammar.REGISTRY), scope)
+
+
+def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesInForce:
+    repositories, settings = schema.repositories, schema.account_settings
+    on_registry, on_repository = schema.registry_policies, schema.repository_policies
+    scope = settings.c.name == account_settings.REGISTRY_POLICY_SCOPE
+    query = (
+        select(
+            repositories.c.id,
+            on_repository.c.document.label("repository_policy"),
+            on_registry.c.document.label("registry_policy"),
+            settings.c.value.label("scope"),
+        )
+        .outerjoin(on_repository, on_repository.c.repository_id == repositories.c.id)
+        .outerjoin(on_registry, _same_registry(on_registry))
+        .outerjoin(settings, and_(_same_registry(settings), scope))
+        .where(
+            repositories.c.account == registry.account,
+            repositories.c.region == registry.region,
+            repositories.c.name == name,
+        )
+    )
+    with context.database.read() as tx:
+        row = tx.execute(query).one_or_none()
+        if row is None:
+            raise RepositoryNotFound(name, registry.account)
+        tags = resource_tags.read(tx, row.id)
+    return PoliciesInForce(
+        registry=_compiled(row.registry_policy, Grammar.REGISTRY),
+        scope=row.scope or account_settings.unset(account_settings.REGISTRY_POLICY_SCOPE),
+        repository=_compiled(row.repository_policy, Grammar.REPOSITORY),
+        tags=tags,
+    )
+
+
+def _same_registry(table: Table) -> ColumnElement[bool]:
+    repositories = schema.repositories
+    return and_(table.c.account == repositories.c.account, table.c.region == repositories.c.region)
+
+
+def _compiled(text: str | None, grammar: Grammar) -> Policy | None:
+    return None if text is None else policies.compiled(text, grammar)

@@ -1,0 +1,65 @@
+"""Repository policies: who besides the owner's own people may use a repository, and who may not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+
+from longshore.errors import RepositoryPolicyNotFound
+from longshore.metadata import schema
+from longshore.metadata.statements import upsert
+from longshore.registry import repositories
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from longshore.names import Registry
+    from longshore.registry.context import Context
+    from longshore.registry.policies import PolicyDocument
+
+
+def put(context: Context, registry: Registry, name: str, document: PolicyDocument) -> None:
+    """Set the policy of a repository, in place of the one that it has."""
+    with context.database.write() as tx:
+        repository = repositories.find(tx, registry, name, lock=True)
+        upsert(
+            tx,
+            schema.repository_policies,
+            key={"repository_id": repository.id},
+            values={"document": document.text},
+        )
+
+
+def get(context: Context, registry: Registry, name: str) -> str:
+    """Return the policy of a repository.
+
+    Raises:
+        RepositoryPolicyNotFound: it has none.
+    """
+    with context.database.read() as tx:
+        return _read(tx, registry, name, repositories.find(tx, registry, name).id)
+
+
+def remove(context: Context, registry: Registry, name: str) -> str:
+    """Take the policy off a repository, and return it.
+
+    Raises:
+        RepositoryPolicyNotFound: it has none.
+    """
+    table = schema.repository_policies
+    with context.database.write() as tx:
+        repository = repositories.find(tx, registry, name, lock=True)
+        text = _read(tx, registry, name, repository.id)
+        tx.execute(delete(table).where(table.c.repository_id == repository.id))
+        return text
+
+
+def _read(tx: Connection, registry: Registry, name: str, repository_id: int) -> str:
+    table = schema.repository_policies
+    text: str | None = tx.execute(
+        select(table.c.document).where(table.c.repository_id == repository_id)
+    ).scalar_one_or_none()
+    if text is None:
+        raise RepositoryPolicyNotFound(name, registry.account)
+    return text
