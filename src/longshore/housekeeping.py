@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from longshore.clock import SECOND
 from longshore.jobs.queue import Terms
-from longshore.work import collector
+from longshore.work import collector, lifecycle
 from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
 
@@ -21,7 +21,15 @@ def create_runner(settings: Settings, context: Context) -> Runner:
     handlers = {
         # The next round will take what this one has left.
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
+        lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
+        lifecycle.RUN: Handler(partial(lifecycle.run, context), terms=lifecycle.TERMS_OF_RUN),
+        lifecycle.PREVIEW: Handler(
+            partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
+        ),
     }
-    intervals = {collector.JOB: settings.collect_interval}
+    intervals = {
+        collector.JOB: settings.collect_interval,
+        lifecycle.ROUND: settings.lifecycle_interval,
+    }
     rounds = {kind: round(every * SECOND) for kind, every in intervals.items() if every > 0}
     return Runner(context, handlers, [Schedule(context, rounds)])

@@ -30,7 +30,8 @@ def outcomes(text: str, images: Collection[Image], now: int) -> dict[int, Outcom
         for image in images:
             if image.id in done:
                 continue
-            outcome = done.get(image.subject) if image.subject in by_id else marks.get(image.id)  # type: ignore[arg-type] # None is in no dict
+            follows = image.subject is not None and image.subject in by_id
+            outcome = done.get(image.subject or 0) if follows else marks.get(image.id)
             if outcome is None or (outcome[0] == "transition" and image.storage_class == "ARCHIVE"):
                 continue
             if all(_lets_go(by_id.get(each), done.get(each), outcome[0]) for each in image.parents):

@@ -10,8 +10,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from longshore.errors import InvalidParameter
 from longshore.documents import MalformedDocument, read_object
+from longshore.errors import InvalidParameter
 from longshore.registry.json_schemas import Array, Form, Integer, Object, Text, complaints
 from longshore.registry.lifecycle_rules import Action, CountType, Rule, StorageClass, TagStatus
 

@@ -20,6 +20,7 @@ from longshore.errors import (
     LifecyclePolicyPreviewNotFound,
     RepositoryNotFound,
 )
+from longshore.jobs.queue import enqueue
 from longshore.metadata import schema
 from longshore.metadata.statements import upsert
 from longshore.registry import lifecycle_images, lifecycle_policies, repositories
@@ -28,7 +29,7 @@ from longshore.registry.lifecycle_rules import Action, StorageClass, TagStatus, 
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from longshore.registry.lifecycle_rules import Verdict
     from longshore.registry.repositories import Repository
 
+JOB = "lifecycle preview"
 LIFETIME = DAY
 _BATCH = 500
 
@@ -86,7 +88,7 @@ class PreviewImage:
 
 
 def start(context: Context, registry: Registry, repository: str, text: str | None) -> Preview:
-    """Begin a preview, which `fill` makes complete.
+    """Begin a preview; a job makes it complete by `fill`.
 
     Args:
         context: the store.
@@ -123,13 +125,33 @@ def start(context: Context, registry: Registry, repository: str, text: str | Non
                 "transitioning": 0,
             },
         )
+        payload = {
+            "account": registry.account,
+            "region": registry.region,
+            "repository": repository,
+            "preview": preview.id,
+        }
+        enqueue(tx, JOB, payload, now=now)
     return preview
 
 
-def fill(context: Context, registry: Registry, repository: str, preview_id: str) -> None:
+def fill(
+    context: Context,
+    registry: Registry,
+    repository: str,
+    preview_id: str,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Find out what a preview's policy would do, and keep that; it may be begun anew at any time.
 
     Nothing happens if the preview has been replaced, or its repository deleted.
+
+    Args:
+        context: the store.
+        registry: whose repository it is.
+        repository: its name.
+        preview_id: the preview.
+        check: called every now and then; what it raises ends the work.
     """
     try:
         with context.database.write() as tx:
@@ -154,6 +176,7 @@ def fill(context: Context, registry: Registry, repository: str, preview_id: str)
             if _lock(tx, found, preview_id) is None:
                 return
             tx.execute(insert(_IMAGES), [_columns(found, *each) for each in batch])
+        check()
     _end(
         context,
         found,

@@ -97,6 +97,30 @@ def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
         lifecycle_policies.note_evaluation(tx, repository, text, began_at)
 
 
+def foresee(
+    context: Context, registry: Registry, name: str, text: str | None = None
+) -> Iterator[Outcome]:
+    """Yield what a run would do now; nothing is changed.
+
+    Args:
+        context: the store.
+        registry: whose repository it is.
+        name: its name.
+        text: a policy to go by, instead of the repository's own.
+
+    Raises:
+        RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
+        InvalidParameter: the text is no lifecycle policy.
+    """
+    with context.database.read() as tx:
+        repository = repositories.find(tx, registry, name)
+        rules = parse(lifecycle_policies.find(tx, repository).text if text is None else text)
+    shown = lifecycle_images.all_of(context.database.read, repository)
+    for verdict in evaluate(rules, shown, context.clock()):
+        failure = REFERENCED if verdict.is_protected else None
+        yield Outcome.of(verdict.image, verdict.rule, failure)
+
+
 def _apply(
     context: Context, repository: Repository, text: str, due: list[Verdict], now: Millis
 ) -> list[Outcome]:

@@ -22,6 +22,7 @@ from longshore.registry import (
     repositories,
 )
 from longshore.registry.image_batches import ImageId
+from longshore.registry.lifecycle_rules import Action
 from longshore.registry.lifecycle_runs import REFERENCED, Outcome
 from longshore.registry.mutability import Mode, TagMutability
 from tests.support.images import artifact, layer, oci_image, oci_index
@@ -98,7 +99,7 @@ def test_a_run_takes_what_the_policy_has_done_with_and_names_the_rule(
     [outcome] = run(context)
 
     assert outcome == Outcome(
-        str(plain("a").digest), ("1", "old"), pushed_at, "EXPIRE", 7, failure=None
+        str(plain("a").digest), ("1", "old"), pushed_at, Action.EXPIRE, 7, failure=None
     )
     assert digests(context) == those(plain("b"))
     for reference in ("1", "old", str(plain("a").digest)):
