@@ -22,7 +22,7 @@ from longshore.clock import DAY
 from longshore.registry.wildcards import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from longshore.clock import Millis
 
@@ -126,6 +126,11 @@ class Rule:
     tag_patterns: tuple[str, ...] = ()
     description: str | None = None
 
+    @property
+    def counts_images(self) -> bool:
+        """Whether it goes by the number of images, and not by their age."""
+        return self.count_type is CountType.IMAGE_COUNT_MORE_THAN
+
     def selects(self, image: Image) -> bool:
         """Tell whether the image has the tags and the storage class that the rule is about."""
         if image.storage_class is not self.storage_class:
@@ -166,18 +171,34 @@ class Rule:
         return since is not None and now - since > self.count_number * DAY
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """That a rule marks an image.
+
+    Attributes:
+        rule: the rule.
+        kept_by: the priorities of the other rules that count the image among those they keep.
+    """
+
+    rule: Rule
+    kept_by: tuple[int, ...] = ()
+
+
 class Marking:
-    """Looks at images, the youngest first, and finds the rule that marks each.
+    """Looks at images, the youngest first, and marks them.
 
     Args:
         rules: the rules, in any order.
         now: the time.
+        counted: how many images rules have counted before the first one, by their priorities.
     """
 
-    def __init__(self, rules: Iterable[Rule], now: Millis) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], now: Millis, counted: Mapping[int, int] | None = None
+    ) -> None:
         self._rules = sorted(rules, key=lambda rule: rule.priority)
         self._now = now
-        self._counts = [0] * len(self._rules)
+        self._counts = [(counted or {}).get(rule.priority, 0) for rule in self._rules]
 
     @property
     def is_full(self) -> bool:
@@ -185,21 +206,23 @@ class Marking:
         return all(
             count >= rule.count_number
             for rule, count in zip(self._rules, self._counts, strict=True)
-            if rule.count_type is CountType.IMAGE_COUNT_MORE_THAN
+            if rule.counts_images
         )
 
-    def rule_for(self, image: Image) -> Rule | None:
-        """Return the rule that marks an image; for the rules that count, it has been counted."""
-        marked_by, is_seen = None, False
+    def mark(self, image: Image) -> Mark | None:
+        """Return the mark that an image gets; the rules that count images count it."""
+        marked_by, kept_by, is_seen = None, [], False
         for position, rule in enumerate(self._rules):
-            counts = rule.count_type is CountType.IMAGE_COUNT_MORE_THAN
-            if (is_seen and not counts) or not rule.selects(image):
+            if (is_seen and not rule.counts_images) or not rule.selects(image):
                 continue
             self._counts[position] += 1
-            if not is_seen and rule.is_due(image, self._counts[position], self._now):
+            is_due = rule.is_due(image, self._counts[position], self._now)
+            if is_due and not is_seen:
                 marked_by = rule
+            if not is_due and rule.counts_images:
+                kept_by.append(rule.priority)
             is_seen = True
-        return marked_by
+        return None if marked_by is None else Mark(marked_by, tuple(kept_by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +231,18 @@ class Verdict:
 
     Attributes:
         image: the image.
-        rule: the rule; of a referrer, the one that marks its subject.
+        mark: its mark; of a referrer, its subject's.
         is_protected: whether nothing becomes of it, because an index that stays refers to it.
     """
 
     image: Image
-    rule: Rule
+    mark: Mark
     is_protected: bool = False
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that marks it."""
+        return self.mark.rule
 
 
 class _Fate(IntEnum):
@@ -243,8 +271,8 @@ def evaluate(rules: Sequence[Rule], images: Iterable[Image], now: Millis) -> Ite
     marking = Marking(rules, now)
     court = _Court()
     for image in images:
-        rule = None if image.subject is not None else marking.rule_for(image)
-        yield from court.hear(image, rule)
+        mark = None if image.subject is not None else marking.mark(image)
+        yield from court.hear(image, mark)
     yield from court.close()
 
 
@@ -252,66 +280,66 @@ class _Court:
     """Decides what becomes of images that are marked, in the light of those they depend on."""
 
     def __init__(self) -> None:
-        # Of the images that others wait for: what becomes of them, and by which rule.
-        self._settled: dict[int, tuple[_Fate, Rule | None]] = {}
-        self._waiting: list[tuple[Image, Rule | None]] = []
+        # Of the images that others wait for: what becomes of them, and by which mark.
+        self._settled: dict[int, tuple[_Fate, Mark | None]] = {}
+        self._waiting: list[tuple[Image, Mark | None]] = []
 
-    def hear(self, image: Image, rule: Rule | None) -> Iterator[Verdict]:
+    def hear(self, image: Image, mark: Mark | None) -> Iterator[Verdict]:
         """Decide now, or hold the image back until the others are decided."""
-        if self._must_wait(image, rule):
-            self._waiting.append((image, rule))
+        if self._must_wait(image, mark):
+            self._waiting.append((image, mark))
         else:
-            yield from self._decide(image, rule)
+            yield from self._decide(image, mark)
 
     def close(self) -> Iterator[Verdict]:
         """Decide on all that were held back."""
         waiting, before = self._waiting, -1
         while len(waiting) != before:
             before, still = len(waiting), []
-            for image, rule in waiting:
-                if self._must_wait(image, rule):
-                    still.append((image, rule))
+            for image, mark in waiting:
+                if self._must_wait(image, mark):
+                    still.append((image, mark))
                 else:
-                    yield from self._decide(image, rule)
+                    yield from self._decide(image, mark)
             waiting = still
         # They wait for images that nobody showed: those stay.
-        for image, rule in waiting:
-            if rule is not None:
-                yield Verdict(image, rule, is_protected=True)
+        for image, mark in waiting:
+            if mark is not None:
+                yield Verdict(image, mark, is_protected=True)
 
-    def _must_wait(self, image: Image, rule: Rule | None) -> bool:
+    def _must_wait(self, image: Image, mark: Mark | None) -> bool:
         if image.subject is not None:
             if image.subject not in self._settled:
                 return True
-            rule = self._rule_of_subject(image)
-        if rule is None or self._is_kept(image, rule):
+            mark = self._mark_of_subject(image)
+        if mark is None or self._is_kept(image, mark):
             return False
         return any(parent not in self._settled for parent in image.parents)
 
-    def _decide(self, image: Image, rule: Rule | None) -> Iterator[Verdict]:
+    def _decide(self, image: Image, mark: Mark | None) -> Iterator[Verdict]:
         if image.subject is not None:
-            rule = self._rule_of_subject(image)
+            mark = self._mark_of_subject(image)
         fate = _Fate.STAYS if image.storage_class is StorageClass.STANDARD else _Fate.ARCHIVED
         acting = None
-        if rule is not None:
-            is_protected = self._is_kept(image, rule)
-            yield Verdict(image, rule, is_protected)
+        if mark is not None:
+            is_protected = self._is_kept(image, mark)
+            yield Verdict(image, mark, is_protected)
             if not is_protected:
-                fate, acting = _FATES[rule.action], rule
+                fate, acting = _FATES[mark.rule.action], Mark(mark.rule)
         if image.is_awaited:
             self._settled[image.id] = (fate, acting)
 
-    def _rule_of_subject(self, image: Image) -> Rule | None:
-        """Return the rule that acts on a referrer's subject, where it does the same to it."""
+    def _mark_of_subject(self, image: Image) -> Mark | None:
+        """Return the mark by which a referrer's subject goes, where the same is to happen to it."""
         if image.subject is None:
             return None
-        _, rule = self._settled[image.subject]
-        archives = rule is not None and rule.action is Action.TRANSITION
-        return None if archives and image.storage_class is StorageClass.ARCHIVE else rule
+        _, mark = self._settled[image.subject]
+        archives = mark is not None and mark.rule.action is Action.TRANSITION
+        return None if archives and image.storage_class is StorageClass.ARCHIVE else mark
 
-    def _is_kept(self, image: Image, rule: Rule) -> bool:
+    def _is_kept(self, image: Image, mark: Mark) -> bool:
         """Tell whether an index of which it is known that it stays refers to the image."""
-        needed = _FATES[rule.action]
+        needed = _FATES[mark.rule.action]
         return any(
             self._settled[parent][0] < needed for parent in image.parents if parent in self._settled
         )

@@ -2,15 +2,17 @@
 
 A run evaluates the policy over a repository that everybody goes on using, so what it finds is only
 a suggestion. A few images at a time are taken, in a transaction that locks the repository and asks
-the policy again: an image that was tagged, pulled or restored meanwhile is judged as it is now,
-and one whose turn to be counted has come stays. A run that is killed has taken whole images or
-none; the next one goes on.
+the policy again: an image goes only if the same rule still marks it. What others have taken away
+counts no longer, so that one that has moved up among those to be kept stays; what the run itself
+has taken counts on, as if all rules were applied at one moment. A run that is killed has taken
+whole images or none; the next one goes on.
 """
 
 from __future__ import annotations
 
 import itertools
-from contextlib import nullcontext
+from collections import Counter
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from longshore.registry.lifecycle_grammar import parse
 from longshore.registry.lifecycle_rules import Marking, evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection
 
@@ -76,25 +78,15 @@ def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
         RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
         NotBuiltYet: the policy has a rule that archives.
     """
-    began_at = context.clock()
+    now = context.clock()
     with context.database.read() as tx:
         repository = repositories.find(tx, registry, name)
         text = lifecycle_policies.find(tx, repository).text
-    rules = parse(text)
-    lifecycle_policies.check_built(rules)
-    verdicts = evaluate(rules, lifecycle_images.all_of(context.database.read, repository), began_at)
-    try:
-        for batch in _batches(verdicts):
-            for verdict in batch:
-                if verdict.is_protected:
-                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
-            due = [verdict for verdict in batch if not verdict.is_protected]
-            if due:
-                yield from _apply(context, repository, text, due, began_at)
-    except _Superseded:
-        return
-    with context.database.write() as tx:
-        lifecycle_policies.note_evaluation(tx, repository, text, began_at)
+    lifecycle_policies.check_built(parse(text))
+    with suppress(_Superseded):
+        yield from _Run(context, repository, text, now).outcomes()
+        with context.database.write() as tx:
+            lifecycle_policies.note_evaluation(tx, repository, text, now)
 
 
 def foresee(
@@ -121,57 +113,80 @@ def foresee(
         yield Outcome.of(verdict.image, verdict.rule, failure)
 
 
-def _apply(
-    context: Context, repository: Repository, text: str, due: list[Verdict], now: Millis
-) -> list[Outcome]:
-    with context.database.write() as tx:
-        _lock(tx, repository, text)
-        rules = _rules_by_image(tx, repository, text, {verdict.image.id for verdict in due}, now)
-        expiring = _Expiring(context, tx, repository)
+class _Run:
+    """One run of a repository's policy."""
+
+    def __init__(self, context: Context, repository: Repository, text: str, now: Millis) -> None:
+        self._context = context
+        self._repository = repository
+        self._text = text
+        self._rules = parse(text)
+        self._now = now
+        # How many of the images that a rule would keep the run has taken for other rules.
+        self._taken: Counter[int] = Counter()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Do it; yield each outcome once it is committed."""
+        shown = lifecycle_images.all_of(self._context.database.read, self._repository)
+        for batch in _batches(evaluate(self._rules, shown, self._now)):
+            for verdict in batch:
+                if verdict.is_protected:
+                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
+            due = [verdict for verdict in batch if not verdict.is_protected]
+            if due:
+                yield from self._take(due)
+
+    def _take(self, due: list[Verdict]) -> list[Outcome]:
+        with self._context.database.write() as tx:
+            self._lock(tx)
+            marked = self._still_marked(tx, due)
+            expiring = _Expiring(self._context, tx, self._repository)
+            for verdict in due:
+                if verdict.image.subject is not None:
+                    expiring.expire_orphan(verdict.image, verdict.rule)
+                elif verdict.image.id in marked:
+                    expiring.expire(marked[verdict.image.id], verdict.rule)
+        gone = {outcome.digest for outcome in expiring.outcomes if outcome.failure is None}
         for verdict in due:
-            if verdict.image.subject is not None:
-                expiring.expire_orphan(verdict.image, verdict.rule)
-            elif verdict.image.id in rules:
-                expiring.expire(*rules[verdict.image.id])
+            if verdict.image.digest in gone:
+                self._taken.update(verdict.mark.kept_by)
         return expiring.outcomes
 
+    def _lock(self, tx: Connection) -> None:
+        repository = self._repository
+        try:
+            found = repositories.find(tx, repository.registry, repository.name, lock=True)
+        except RepositoryNotFound:
+            raise _Superseded from None
+        if found.id != repository.id or not lifecycle_policies.is_current(tx, found, self._text):
+            raise _Superseded
 
-def _lock(tx: Connection, repository: Repository, text: str) -> None:
-    try:
-        found = repositories.find(tx, repository.registry, repository.name, lock=True)
-    except RepositoryNotFound:
-        raise _Superseded from None
-    if found.id != repository.id or not lifecycle_policies.is_current(tx, found, text):
-        raise _Superseded
+    def _still_marked(self, tx: Connection, due: list[Verdict]) -> dict[int, Image]:
+        """Return those of the images that the same rules still mark, as they are now."""
+        marking = Marking(self._rules, self._now, self._taken)
+        unseen = {verdict.image.id: verdict for verdict in due}
+        marked: dict[int, Image] = {}
 
+        def look_at(image: Image) -> None:
+            mark, verdict = marking.mark(image), unseen.pop(image.id, None)
+            # Younger or under another rule than it was, its place isn't what it was, either.
+            if (
+                mark is not None
+                and verdict is not None
+                and mark.rule == verdict.rule
+                and image.active_since == verdict.image.active_since
+            ):
+                marked[image.id] = image
 
-def _rules_by_image(
-    tx: Connection, repository: Repository, text: str, ids: Collection[int], now: Millis
-) -> dict[int, tuple[Image, Rule]]:
-    """Ask the policy again, in the transaction that locks the repository.
-
-    Returns:
-        The images that are still marked, as they are now, and the rules that mark them.
-    """
-    marking = Marking(parse(text), now)
-    judged: dict[int, tuple[Image, Rule]] = {}
-    unseen = set(ids)
-
-    def judge(image: Image) -> None:
-        rule = marking.rule_for(image)
-        if rule is not None and image.id in unseen:
-            judged[image.id] = (image, rule)
-        unseen.discard(image.id)
-
-    for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), repository):
-        if marking.is_full:
-            break
-        judge(image)
-    # The others are older than all that has been counted, or referrers by now.
-    for image in lifecycle_images.find(tx, repository, list(unseen)):
-        if image.subject is None:
-            judge(image)
-    return judged
+        for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), self._repository):
+            if marking.is_full:
+                break
+            look_at(image)
+        # The others are older than all that has been counted, or referrers by now.
+        for image in lifecycle_images.find(tx, self._repository, list(unseen)):
+            if image.subject is None:
+                look_at(image)
+        return marked
 
 
 class _Expiring:

@@ -394,6 +394,7 @@ def test_the_preview_is_what_a_run_does_and_what_the_oracle_expects(
     context: Context,
     repository: Repository,
     clock: FakeClock,
+    *,
     drawn: list[dict[str, Any]],
     text: str,
     batch: int,

@@ -388,14 +388,9 @@ def test_once_all_counts_are_full_an_image_is_judged_by_itself(
     text: str, images: list[Image]
 ) -> None:
     whole, cut = Marking(parse(text), NOW), Marking(parse(text), NOW)
-    shown = youngest_first(images)
-    for position, each in enumerate(shown):
-        if cut.is_full:
-            rest = shown[position:]
-            break
-        assert whole.rule_for(each) == cut.rule_for(each)
-    else:
-        rest = []
-    expected = {each.id: whole.rule_for(each) for each in rest}
-    for each in reversed(rest):
-        assert cut.rule_for(each) == expected[each.id]
+    rest = youngest_first(images)
+    while rest and not cut.is_full:
+        youngest = rest.pop(0)
+        assert whole.mark(youngest) == cut.mark(youngest)
+    expected = {each.id: whole.mark(each) for each in rest}
+    assert {each.id: cut.mark(each) for each in reversed(rest)} == expected

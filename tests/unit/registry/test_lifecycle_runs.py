@@ -333,6 +333,35 @@ def test_each_image_is_judged_as_things_are_when_it_goes(
 
 
 @pytest.mark.usefixtures("one_by_one")
+def test_what_the_run_itself_takes_counts_on(context: Context, clock: FakeClock) -> None:
+    push_daily(context, clock, "a", tagged=True)
+    push_daily(context, clock, "b", "c", "d", "e")
+    # The second rule keeps the three youngest: "c" to "e", of which the first one takes two.
+    put_policy(context, policy(rule(1, status="untagged", more_than=1), rule(2, more_than=3)))
+    taken = {outcome.tags or outcome.digest: outcome.rule_priority for outcome in run(context)}
+    assert taken == {
+        str(plain("d").digest): 1,
+        str(plain("c").digest): 1,
+        str(plain("b").digest): 1,
+        ("a",): 2,
+    }
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_what_others_take_counts_no_longer(context: Context, clock: FakeClock) -> None:
+    push_daily(context, clock, "a", tagged=True)
+    push_daily(context, clock, "b", "c", "d", "e")
+    put_policy(context, policy(rule(1, status="untagged", more_than=1), rule(2, more_than=3)))
+    running = lifecycle_runs.run(context, REGISTRY, REPOSITORY)
+    assert next(running).digest == str(plain("d").digest)
+    delete(context, plain("e"))
+    delete(context, plain("c"))
+    # "a" has moved up: of the three that are younger only "d" was the run's to take.
+    assert list(running) == []
+    assert digests(context) == those(plain("a"), plain("b"))
+
+
+@pytest.mark.usefixtures("one_by_one")
 def test_an_image_that_gets_a_tag_of_another_rule_stays(context: Context, clock: FakeClock) -> None:
     push_daily(context, clock, "old-1", "old-2", "old-3", tagged=True)
     text = policy(rule(1, patterns=["keep*"], days=1_000), rule(2, patterns=["old*"], days=1))
