@@ -129,12 +129,12 @@ class _Run:
         """Do it; yield each outcome once it is committed."""
         shown = lifecycle_images.all_of(self._context.database.read, self._repository)
         for batch in _batches(evaluate(self._rules, shown, self._now)):
-            for verdict in batch:
-                if verdict.is_protected:
-                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
             due = [verdict for verdict in batch if not verdict.is_protected]
             if due:
                 yield from self._take(due)
+            for verdict in batch:
+                if verdict.is_protected:
+                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
 
     def _take(self, due: list[Verdict]) -> list[Outcome]:
         with self._context.database.write() as tx:
