@@ -32,7 +32,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def context(data: Path) -> Iterator[Context]:
     context = server.open_context(Settings(data=data))
     create_repository(context)
@@ -80,9 +80,7 @@ def test_people_get_a_table(data: Path, context: Context) -> None:
     assert second.split()[4:] == ["expire", "4", "ImageReferencedByManifestList"]
 
 
-def test_a_preview_goes_by_another_policy_where_one_is_given(
-    data: Path, context: Context, tmp_path: Path
-) -> None:
+def test_a_preview_goes_by_another_policy_where_one_is_given(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text(policy(rule(3, more_than=2, action="transition")))
     [row] = json.loads(
@@ -93,11 +91,10 @@ def test_a_preview_goes_by_another_policy_where_one_is_given(
     result = lifecycle(data, "preview", REPOSITORY, "--policy", file)
     assert result.exit_code == 2
     assert "Lifecycle policy validation failure" in result.stderr
-    assert context
 
 
 @pytest.mark.parametrize("command", ["run", "preview"])
-def test_what_cannot_be_run_is_said(data: Path, context: Context, command: str) -> None:
+def test_what_cannot_be_run_is_said(data: Path, command: str) -> None:
     result = lifecycle(data, command, REPOSITORY)
     assert result.exit_code == 2
     assert result.stderr == (
@@ -106,7 +103,6 @@ def test_what_cannot_be_run_is_said(data: Path, context: Context, command: str) 
     )
     assert lifecycle(data, command, "no/such").exit_code == 2
     assert lifecycle(data, command).exit_code == 2
-    assert context
 
 
 def test_what_was_done_is_told_even_if_the_next_repository_is_wrong(
