@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class RegistryError(Exception):
@@ -200,9 +200,18 @@ class ProviderUnreachable(AuthenticationError):
 
 
 class AccessDenied(RegistryError):
-    """The caller is known and may not do this."""
+    """The caller is known and may not do this.
+
+    Args:
+        message: the sentence for the user.
+        explanation: what was decided on, statement by statement, for the operator alone.
+    """
 
     code = "AccessDeniedException"
+
+    def __init__(self, message: str, explanation: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.explanation = explanation
 
 
 # --- Repositories ---------------------------------------------------------------------------------

@@ -18,9 +18,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from uvicorn.supervisors import Multiprocess
 
+from longshore.access.fetching import Fetcher
+from longshore.access.openid.discovery import Discovery
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
+from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
@@ -33,8 +36,9 @@ from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
+from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
-from longshore.clock import SECOND
+from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.housekeeping import create_runner
 from longshore.identity import access_keys, operators
@@ -104,6 +108,11 @@ def open_context(settings: Settings) -> Context:
         retention=Retention(
             unreferenced_layers=round(settings.layer_grace * SECOND),
             unfinished_uploads=round(settings.upload_lifetime * SECOND),
+        ),
+        openid_keys=Discovery(
+            Fetcher(allows_private=settings.outgoing_private_addresses).get,
+            system_clock,
+            settings.key_hosts,
         ),
     )
 
@@ -184,6 +193,10 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
+    attempts = Attempts(
+        settings.failed_attempts, settings.failed_attempts_per_minute, context.clock
+    )
+    trail = _trail(settings)
     aws = AwsFace(
         context=context,
         hosts=hosts,
@@ -191,9 +204,18 @@ def create_app(
         query_apis=(iam.load(), sts.load()),
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
+        attempts=attempts,
         workers=workers,
+        trail=trail,
     )
-    oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers)
+    oci = OciFace(
+        context=context,
+        hosts=hosts,
+        throttle=throttle,
+        attempts=attempts,
+        workers=workers,
+        trail=trail,
+    )
     app = App(
         context=context,
         aws=aws,
@@ -216,6 +238,7 @@ def create_app(
         if runner is not None:
             await workers.run(runner.stop)
         workers.close()
+        trail.close()
         context.database.close()
         await send({"type": "lifespan.shutdown.complete"})
         return None
@@ -278,6 +301,16 @@ def uvicorn_config(
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
+    )
+
+
+def _trail(settings: Settings) -> Trail:
+    file = settings.audit_file or settings.data / "audit.json"
+    return Trail(
+        file if settings.audit else None,
+        largest=settings.audit_file_size,
+        kept=settings.audit_files_kept,
+        to_stdout=settings.audit and settings.audit_to_stdout,
     )
 
 

@@ -60,6 +60,14 @@ class Person:
         """Call the ECR API."""
         return self.server.call(operation, document, key=(self.key.id, self.key.secret))
 
+    def query(self, service: str, action: str, members: Mapping[str, str] | None = None) -> Answer:
+        """Call the API of IAM or STS."""
+        return self.server.query(service, action, members, key=(self.key.id, self.key.secret))
+
+    def client(self, service: str) -> Any:
+        """Return boto3's client for a service."""
+        return self.server.client(service, (self.key.id, self.key.secret))
+
     def oci(
         self,
         method: str,
@@ -81,7 +89,7 @@ def policy(*statements: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
-def allow(action: str, resource: str = "*", **elements: Any) -> dict[str, Any]:
+def allow(action: str, resource: str = "*", /, **elements: Any) -> dict[str, Any]:
     """Return a statement of an identity's policy."""
     return {"Effect": "Allow", "Action": action, "Resource": resource, **elements}
 

@@ -44,7 +44,9 @@ def test_nothing_is_elsewhere(plain_server: RunningServer, method: str, path: st
     answer = plain_server.send(method, path)
 
     assert (answer.status, answer.headers["content-type"]) == (404, TEXT)
-    assert answer.body == (b"Nothing is here. The APIs of AWS are POST /, the registry is below /v2/.\n")
+    assert answer.body == (
+        b"Nothing is here. The APIs of AWS are POST /, the registry is below /v2/.\n"
+    )
 
 
 HARDLY_HTTP = {

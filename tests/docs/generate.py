@@ -26,15 +26,25 @@ from longshore.api.oci.routes import ROUTES
 from longshore.api.sts import operations as sts
 from longshore.cli.commands import serve
 from longshore.errors import RegistryError
+from longshore.identity import (
+    access_keys,
+    aws_managed_policies,
+    groups,
+    managed_policies,
+    policy_versions,
+    words,
+)
 from longshore.identity import errors as identity_errors
+from longshore.identity.kinds import Kind
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import MIB
-from longshore.settings import ENVIRONMENT_PREFIX, HOUR, LimitSettings, Settings
+from longshore.settings import ENVIRONMENT_PREFIX, HOUR, EventSettings, LimitSettings, Settings
 from tests.docs.pages import REPOSITORY, page_names, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from longshore.api.aws.operations import Operation
@@ -218,16 +228,25 @@ def settings() -> str:
 
 def limits() -> str:
     """Every limit."""
+    return _group("limits", LimitSettings)
+
+
+def events() -> str:
+    """Every setting about events."""
+    return _group("events", EventSettings)
+
+
+def _group(group: str, model: type[BaseModel]) -> str:
     return _table(
         ("Key", "Variable", "Default", "Meaning"),
         (
             (
-                f"`limits.{name}`",
-                f"`{ENVIRONMENT_PREFIX}LIMITS__{name.upper()}`",
+                f"`{group}.{name}`",
+                f"`{ENVIRONMENT_PREFIX}{group.upper()}__{name.upper()}`",
                 _default(name, field),
                 _meaning(field),
             )
-            for name, field in LimitSettings.model_fields.items()
+            for name, field in model.model_fields.items()
         ),
     )
 
@@ -279,6 +298,43 @@ def conformance() -> str:
     )
 
 
+# --- Identities -----------------------------------------------------------------------------------
+
+
+def aws_policies() -> str:
+    """Every managed policy of AWS's."""
+    policies = map(aws_managed_policies.find, sorted(aws_managed_policies.ARNS))
+    return _table(
+        ("Name", "ARN", "What for"),
+        ((f"`{policy.name}`", f"`{policy.arn}`", policy.description) for policy in policies),
+    )
+
+
+def limits_of_iam() -> str:
+    """IAM's quotas."""
+    kinds = [(f"{kind.title}s", kind.quotas) for kind in Kind]
+    return _table(
+        ("", *(name for name, _ in kinds), "Managed policies"),
+        (
+            (
+                "In an account",
+                *(f"{quotas.in_account:,}" for _, quotas in kinds),
+                f"{managed_policies.MOST_IN_ACCOUNT:,}",
+            ),
+            (
+                "Characters of a name",
+                *(str(quotas.longest_name) for _, quotas in kinds),
+                str(managed_policies.LONGEST_NAME),
+            ),
+            ("Managed policies of one", *(str(quotas.attachments) for _, quotas in kinds), ""),
+            ("Groups of one", str(groups.MOST_OF_USER), "", "", ""),
+            ("Access keys of one", str(access_keys.MOST), "", "", ""),
+            ("Tags of one", str(words.MOST_TAGS), "", str(words.MOST_TAGS), str(words.MOST_TAGS)),
+            ("Versions of one", "", "", "", str(policy_versions.MOST)),
+        ),
+    )
+
+
 # --- The pages ------------------------------------------------------------------------------------
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
@@ -291,7 +347,10 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "errors of the registry face": registry_face_errors,
     "settings": settings,
     "limits": limits,
+    "events": events,
     "conformance": conformance,
+    "managed policies of aws": aws_policies,
+    "limits of iam": limits_of_iam,
 }
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import boto3
 import uvicorn
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from types_boto3_ecr import ECRClient
+    from types_boto3_iam import IAMClient
+    from types_boto3_sts import STSClient
 
     from longshore.clock import Millis
     from longshore.identity.access_keys import AccessKey
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 TARGET = "AmazonEC2ContainerRegistry_V20150921"
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 
 # No retries: a test wants the first answer. No validation: the server is to do that.
 _CONFIG = Config(
@@ -117,7 +122,7 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        """The endpoint of the ECR API."""
+        """The endpoint of the APIs of AWS."""
         return f"http://{self.address}"
 
     @cached_property
@@ -131,12 +136,37 @@ class RunningServer:
         return cache(self._client)
 
     def _client(self, region: str) -> ECRClient:
+        client: ECRClient = self.client("ecr", region=region)
+        return client
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        """The API of IAM through boto3, as the administrator."""
+        client: IAMClient = self.client("iam")
+        return client
+
+    @cached_property
+    def sts(self) -> STSClient:
+        """The API of STS through boto3, as the administrator, in the default region."""
+        client: STSClient = self.client("sts")
+        return client
+
+    def client(
+        self,
+        service: str,
+        key: tuple[str, str] | None = None,
+        token: str | None = None,
+        region: str = REGION,
+    ) -> Any:
+        """Return boto3's client for a service, with a key and a session token if there is one."""
+        key_id, secret = key or (self.administrator.id, self.administrator.secret)
         return boto3.client(
-            "ecr",
+            service,  # type: ignore[call-overload] # one of three, and the caller knows which
             endpoint_url=self.url,
             region_name=region,
-            aws_access_key_id=self.administrator.id,
-            aws_secret_access_key=self.administrator.secret,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
             config=_CONFIG,
         )
 
@@ -202,6 +232,22 @@ class RunningServer:
         }
         return self.send("POST", "/", self.signed(headers, body, **changes), body)
 
+    def query(
+        self,
+        service: str,
+        action: str,
+        members: Mapping[str, str] | None = None,
+        *,
+        body: bytes | None = None,
+        **changes: Any,
+    ) -> Answer:
+        """Call the API of IAM or STS by hand, with whatever no SDK would send; see `signed`."""
+        if body is None:
+            form = {"Action": action, "Version": VERSIONS[service], **(members or {})}
+            body = urlencode(form).encode()
+        headers = {"Content-Type": FORM}
+        return self.send("POST", "/", self.signed(headers, body, service=service, **changes), body)
+
     def signed(
         self,
         headers: Mapping[str, str],
@@ -213,7 +259,7 @@ class RunningServer:
         host: str | None = None,
         security_token: str | None = None,
     ) -> list[tuple[str, str]]:
-        """Return the headers of a request to the ECR API, signed as botocore does."""
+        """Return the headers of a request to an API of AWS, signed as botocore does."""
         host = host or self.address
         request = AWSRequest("POST", f"http://{host}/", dict(headers), body)
         key_id, secret = key or (self.administrator.id, self.administrator.secret)
@@ -232,7 +278,11 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 @contextmanager
 def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
-    """Run a server over the directory `data`; it is stopped when the block ends."""
+    """Run a server over the directory `data`; it is stopped when the block ends.
+
+    Unless told otherwise, nobody has to wait who fails to authenticate: many tests do.
+    """
+    settings = {"failed_attempts": 0, **settings}
     taken, chosen = server.listen(
         Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
     )

@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
     Address = IPv4Address | IPv6Address
@@ -27,7 +27,7 @@ class Proxies:
 
     trusted: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    def client_of(self, peer: str, forwarded_for: Sequence[str]) -> str:
+    def client_of(self, peer: str, forwarded_for: Iterable[str]) -> str:
         """Return the address of whoever sends a request: the last one that isn't a proxy's.
 
         Args:
@@ -36,6 +36,8 @@ class Proxies:
                 whom it was asked by, so what stands before the word of the first stranger may be
                 invented.
         """
+        if not self.trusted and ":" not in peer:
+            return peer
         client = _address(peer)
         if client is None:
             return peer

@@ -1,7 +1,7 @@
 """Audit records, in the form of CloudTrail's (event version 1.11).
 
 A record is a JSON object on a line of its own. It tells who did what, on what, from where, and how
-it went. The bytes of blobs aren't in it, and whoever makes one leaves out what is secret.
+it went. Neither secrets nor the bytes of blobs are in it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 EVENT_VERSION: Final = "1.11"
 # What CloudTrail calls whoever shows no credentials.
 ANONYMOUS: Final[Mapping[str, Any]] = {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
+# What stands in the place of a secret, in CloudTrail's words, and the members that are secret.
+HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
+SECRET_MEMBERS: Final = frozenset(
+    {
+        # what AWS's models call sensitive
+        *("AddPrivateKey", "Base32StringSeed", "NewPassword", "OldPassword", "Password"),
+        *("PrivateKey", "QRCodePNG", "SAMLAssertion", "SecretAccessKey", "TradeInToken"),
+        *("ServiceCredentialSecret", "ServicePassword", "WebIdentityToken"),
+        # what opens something all the same
+        *("SessionToken", "TokenCode", "authorizationToken", "downloadUrl"),
+    }
+)
 # Texts of requests and answers are told up to here, in characters: a manifest may have millions.
 LONGEST_TEXT: Final = 10_000
 
@@ -42,11 +54,12 @@ class ApiCall:
         request_id: the id that the client was told.
         at: when.
         only_reads: whether the operation changes nothing.
-        parameters: what was asked, without what is secret; None where it couldn't be read.
-        response: what was answered, without what is secret, if it is told at all.
+        parameters: what was asked; None where it couldn't be read.
+        response: what was answered, if it is told at all.
         resources: the ARNs that it was about.
         error_code: why it failed, if it did.
         error_message: the same for people.
+        additional: what else there is to tell.
     """
 
     service: str
@@ -64,6 +77,7 @@ class ApiCall:
     resources: Sequence[str] = ()
     error_code: str | None = None
     error_message: str | None = None
+    additional: Mapping[str, Any] | None = None
 
     def as_line(self) -> bytes:
         """Return the record as one line of JSON."""
@@ -85,6 +99,7 @@ class ApiCall:
                 **failure,
                 "requestParameters": _told(self.parameters),
                 "responseElements": _told(self.response),
+                **({} if self.additional is None else {"additionalEventData": self.additional}),
                 "requestID": self.request_id,
                 "eventID": str(uuid.uuid4()),
                 "readOnly": self.only_reads,
@@ -107,7 +122,7 @@ def _moment(at: Millis) -> str:
 
 
 def _told(value: Any) -> Any:  # noqa: ANN401 - whatever a request holds
-    """Return what is told of a value: bytes by their number, long texts by their beginning."""
+    """Return what is told of a value: of bytes their number, of long texts the beginning."""
     match value:
         case str() if len(value) > LONGEST_TEXT:
             return f"{value[:LONGEST_TEXT]}… ({len(value)} characters)"
@@ -116,7 +131,11 @@ def _told(value: Any) -> Any:  # noqa: ANN401 - whatever a request holds
         case datetime():
             return value.isoformat()
         case dict():
-            return {name: _told(member) for name, member in value.items() if member is not None}
+            return {
+                name: HIDDEN if name in SECRET_MEMBERS else _told(member)
+                for name, member in value.items()
+                if member is not None
+            }
         case list() | tuple():
             return [_told(element) for element in value]
         case _:
@@ -125,4 +144,8 @@ def _told(value: Any) -> Any:  # noqa: ANN401 - whatever a request holds
 
 def _line(record: Mapping[str, Any]) -> bytes:
     # Half a character, from a header, is written as the escape that it is in JSON.
-    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+    return _ENCODER.encode(record).encode("ascii") + b"\n"
+
+
+# Made once: `json.dumps` would make one for each record.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)

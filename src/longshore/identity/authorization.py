@@ -92,10 +92,12 @@ class Need:
         if not folded.startswith("ecr:") or folded in _ACTIONS_OF_THE_CALLER:
             return cls(action, resource, values=values)
         match = _REPOSITORIES_ARN.fullmatch(resource)
-        registry = own if match is None else Registry(match["account"], match["region"])
-        is_one = match is not None and is_repository_name(match["name"])
+        if match is None:
+            return cls(action, resource, own, values=values)
+        registry, name = Registry(match["account"], match["region"]), match["name"]
         # What is to be made has no policy of its own.
-        name = match["name"] if is_one and folded != "ecr:createrepository" else None
+        if not is_repository_name(name) or folded == "ecr:createrepository":
+            return cls(action, resource, registry, values=values)
         return cls(action, resource, registry, name, values)
 
 
@@ -129,11 +131,12 @@ def require(context: Context, principal: Principal, need: Need, surroundings: Su
     decision = question.decide()
     if decision.allowed:
         return
-    if _log.isEnabledFor(logging.DEBUG):
-        _log.debug(
-            "request %s is refused\n%s", surroundings.request_id, question.explain().as_text()
-        )
-    raise AccessDenied(decision.sentence(principal.subject, question.request))
+    sentence = decision.sentence(principal.subject, question.request)
+    if not _log.isEnabledFor(logging.DEBUG):
+        raise AccessDenied(sentence)
+    explanation = question.explain()
+    _log.debug("request %s is refused\n%s", surroundings.request_id, explanation.as_text())
+    raise AccessDenied(sentence, explanation.as_json())
 
 
 def allows(context: Context, principal: Principal, need: Need, surroundings: Surroundings) -> bool:
@@ -188,14 +191,16 @@ def _gather(
     in_force = _in_force(context, principal, need)
     if in_force is not None and policy_instead is not None:
         in_force = replace(in_force, repository=policy_instead)
+    account = _account_of(need, principal)
     keys = ConditionKeys(
         principal,
         surroundings,
         context.clock(),
         {} if in_force is None else in_force.tags,
         need.values,
+        resource_account=account,
     )
-    request = Request(need.action, need.resource, _account_of(need, principal), keys)
+    request = Request(need.action, need.resource, account, keys)
     return _Question(principal, _sources(in_force, need.action), request)
 
 

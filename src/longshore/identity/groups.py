@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
     from longshore.registry.slices import Position, Slice
 
-_MOST_GROUPS_OF_USER = 10
+MOST_OF_USER = 10
 _members = schema.group_members
 
 
@@ -132,8 +132,8 @@ def add(context: Context, account: str, name: str, user: str) -> None:
         member = identities.find(tx, account, Kind.USER, user, lock=True)
         insert_if_absent(tx, _members, group_id=group.id, user_id=member.id)
         count = tx.execute(select(func.count()).where(_members.c.user_id == member.id)).scalar_one()
-        if count > _MOST_GROUPS_OF_USER:
-            raise QuotaExceeded.of("GroupsPerUser", _MOST_GROUPS_OF_USER)
+        if count > MOST_OF_USER:
+            raise QuotaExceeded.of("GroupsPerUser", MOST_OF_USER)
 
 
 def discard(context: Context, account: str, name: str, user: str) -> None:

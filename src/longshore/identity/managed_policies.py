@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from longshore.registry.slices import Position
 
 LONGEST_NAME = 128
-_MOST_IN_ACCOUNT = 1_500
+MOST_IN_ACCOUNT = 1_500
 _LARGEST_DOCUMENT = 6_144
 _ARN = re.compile(r"arn:aws:iam::(aws|[0-9]{12}):policy(/[\x21-\x7e]+/|/)([\w+=,.@-]+)", re.ASCII)
 
@@ -113,8 +113,8 @@ def create(
             made = tx.execute(insert(_table).values(row).returning(_table)).one()
             insert_version(tx, made.id, 1, document, now)
             count = select(func.count()).where(_table.c.account == account)
-            if tx.execute(count).scalar_one() > _MOST_IN_ACCOUNT:
-                raise QuotaExceeded.of("PoliciesPerAccount", _MOST_IN_ACCOUNT)
+            if tx.execute(count).scalar_one() > MOST_IN_ACCOUNT:
+                raise QuotaExceeded.of("PoliciesPerAccount", MOST_IN_ACCOUNT)
             return _policy(made)
     except IntegrityError:
         raise EntityAlreadyExists(

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, insert, select
 
+from longshore.errors import AccessDenied
 from longshore.identity import access_keys, aws_managed_policies, identities
 from longshore.identity.kinds import Kind
 from longshore.metadata import schema
 
 if TYPE_CHECKING:
     from longshore.identity.access_keys import AccessKey
+    from longshore.identity.identities import Identity
+    from longshore.identity.principals import Principal
     from longshore.registry.context import Context
 
 
@@ -20,6 +23,25 @@ def find_account(tx: Connection) -> str | None:
     table = schema.identities
     query = select(table.c.account).where(table.c.is_operator.is_(True)).limit(1)
     return tx.execute(query).scalar_one_or_none()
+
+
+def protect(principal: Principal, identity: Identity, action: str) -> None:
+    """Keep everybody else from changing the administrator, whose rights are more than an account's.
+
+    Args:
+        principal: who asks.
+        identity: whom it is done to.
+        action: the IAM action.
+
+    Raises:
+        AccessDenied: it is done to the administrator, by somebody else, and doesn't only read.
+    """
+    only_reads = action.startswith(("iam:Get", "iam:List", "iam:Simulate"))
+    if identity.is_operator and not principal.subject.is_operator and not only_reads:
+        raise AccessDenied(
+            f"User: {principal.subject.arn} is not authorized to perform: {action} on resource: "
+            f"{identity.arn} because nobody but the administrator of the server may change it"
+        )
 
 
 def create(context: Context, tx: Connection, account: str, name: str, key: AccessKey) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from longshore.clock import Millis
     from longshore.registry.context import Context
 
-_MOST = 5
+MOST = 5
 _table = schema.managed_policy_versions
 
 
@@ -48,9 +48,9 @@ def create(context: Context, account: str, arn: str, document: str, *, is_defaul
     now = context.clock()
     with context.database.write() as tx:
         row = managed_policies.find(tx, account, arn, lock=True)
-        if len(_numbers(tx, row.id)) >= _MOST:
+        if len(_numbers(tx, row.id)) >= MOST:
             raise QuotaExceeded(
-                f"A managed policy can have up to {_MOST} versions. Before you create a "
+                f"A managed policy can have up to {MOST} versions. Before you create a "
                 "new version, you must delete an existing version."
             )
         number = row.newest_version + 1

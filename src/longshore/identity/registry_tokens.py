@@ -58,7 +58,8 @@ def issue(context: Context, credentials: Credentials, region: str) -> RegistryTo
     claims = {"key": credentials.key_id, "region": region, "expires": expires_at}
     if credentials.session is not None:
         claims["session"] = credentials.session.claims()
-    sealed = context.server_key.seal_for(_PURPOSE).close(json.dumps(claims).encode())
+    content = json.dumps(claims, ensure_ascii=False)
+    sealed = context.server_key.seal_for(_PURPOSE).close(content.encode())
     # The form of ECR's own passwords, for tools that look inside to learn when they expire.
     document = {
         "payload": base64.b64encode(sealed).decode(),
@@ -87,7 +88,10 @@ def authenticate(
     if user != USER_NAME:
         raise UnrecognizedClient
     claims, principal = context.memory.answer(
-        ("registry token", password), lambda: _read(context, password)
+        # It opens with the keys of the server alone, as they are now.
+        ("registry token", context.server_key.ids, password),
+        lambda: _read(context, password),
+        beside_content=True,
     )
     if context.clock() >= claims.expires_at:
         raise ExpiredToken

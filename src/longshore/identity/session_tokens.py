@@ -75,7 +75,7 @@ class Session:
 
 def write(context: Context, session: Session, key_id: str, secret: str) -> str:
     """Return the token of a session; it is good together with this key alone."""
-    content = json.dumps({"session": session.claims(), "secret": secret})
+    content = json.dumps({"session": session.claims(), "secret": secret}, ensure_ascii=False)
     return context.server_key.seal_for(_PURPOSE).close_text(content.encode(), key_id.encode())
 
 

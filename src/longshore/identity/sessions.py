@@ -25,7 +25,7 @@ from longshore.identity.errors import NoSuchEntity, PackedPolicyTooLarge, Valida
 from longshore.identity.session_tokens import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from longshore.clock import Millis
     from longshore.identity.access_keys import Credentials
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from longshore.identity.roles import Role
     from longshore.registry.context import Context
 
-_ROLE_ARN = re.compile(r"arn:aws:iam::(?P<account>[0-9]{12}):role/(?:.+/)?(?P<name>[^/]+)")
+_ROLE_ARN = re.compile(
+    r"arn:aws:iam::(?P<account>[0-9]{12}):role/(?:[\x21-\x7e]+/)?(?P<name>[\w+=,.@-]+)", re.ASCII
+)
 _NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _SHORTEST = 900
 _LONGEST_CHAINED = 3_600
@@ -42,7 +44,8 @@ _LONGEST_OF_ROOT = 3_600
 _LONGEST_OF_ROLE = 43_200
 _LARGEST_POLICY = 2_048
 _MOST_POLICY_ARNS = 10
-# What STS packs policies and tags into is its secret; here it is so many characters.
+# What STS packs policies and tags into is its secret; here it is so many bytes. The longest token
+# that is read (`session_tokens`, `registry_tokens`) has room for twice as many.
 _SPACE = 4_096
 # So that nobody can tell a role that doesn't exist from one that doesn't trust them.
 _TRUSTS_NOBODY = """{
@@ -145,7 +148,9 @@ def assume_role(
     role = _find_role(context, wish.role_arn)
     values = {**values, **_values(wish, source_identity, role)}
     account, subject = _account_of(wish.role_arn), principal.subject
-    for action in _actions(wish):
+    for action in _actions(
+        "sts:AssumeRole", tags=inherited or wish.tags, source_identity=source_identity
+    ):
         request = subjects.Request(action, wish.role_arn, account, values)
         decision = decide(subject, principal.policies, [_trust(role)], request)
         if not decision.allowed:
@@ -195,7 +200,9 @@ def assume_role_with_web_identity(
     source_identity = wish.source_identity or ""
     values = {**values, **identity.values, **_values(wish, source_identity, role)}
     subject = Subject(subjects.Kind.FEDERATED, "", identity.provider_arn)
-    actions = _actions(wish, "sts:AssumeRoleWithWebIdentity")
+    actions = _actions(
+        "sts:AssumeRoleWithWebIdentity", tags=wish.tags, source_identity=source_identity
+    )
     # A provider speaks for the account that it was made in.
     if role is None or _account_of(identity.provider_arn) != account:
         raise AccessDenied(f"Not authorized to perform {actions[0]}")
@@ -212,6 +219,18 @@ def assume_role_with_web_identity(
         source_identity=source_identity,
         provider=identity.provider_arn,
     )
+
+
+def account_of_role(arn: str) -> str:
+    """Return the account that a role belongs to.
+
+    Raises:
+        ValidationError: `arn` isn't the ARN of a role.
+    """
+    match = _ROLE_ARN.fullmatch(arn)
+    if match is None:
+        raise ValidationError(f"{arn} is invalid")
+    return match["account"]
 
 
 def get_session_token(
@@ -305,12 +324,12 @@ def _account_of(arn: str) -> str:
     return arn.split(":")[4]
 
 
-def _actions(wish: Wish, action: str = "sts:AssumeRole") -> list[str]:
-    """Return what has to be allowed."""
+def _actions(action: str, *, tags: Collection[object], source_identity: str) -> list[str]:
+    """Return what has to be allowed; what comes from an earlier role counts like what is new."""
     return [
         action,
-        *(["sts:TagSession"] if wish.tags else []),
-        *(["sts:SetSourceIdentity"] if wish.source_identity else []),
+        *(["sts:TagSession"] if tags else []),
+        *(["sts:SetSourceIdentity"] if source_identity else []),
     ]
 
 
@@ -369,8 +388,9 @@ def _check_policies(context: Context, account: str, wish: Wish) -> None:
 
 
 def _packed_size(session: Session) -> int:
-    used = sum(map(len, (*session.policies, *session.policy_arns, *session.transitive)))
-    used += sum(len(key) + len(value) for key, value in session.tags.items())
+    texts = (*session.policies, *session.policy_arns, *session.transitive)
+    tags = (text for tag in session.tags.items() for text in tag)
+    used = sum(len(text.encode()) for text in (*texts, *tags))
     percent = -(-used * 100 // _SPACE)
     if percent > 100:
         raise PackedPolicyTooLarge(

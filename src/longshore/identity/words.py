@@ -23,7 +23,7 @@ _LONGEST_PATH = 512
 _LONGEST_DESCRIPTION = 1_000
 _LONGEST_TAG_KEY = 128
 _LONGEST_TAG_VALUE = 256
-_MOST_TAGS = 50
+MOST_TAGS = 50
 
 
 def check_name(member: str, name: str, longest: int) -> None:
@@ -88,10 +88,15 @@ def tagged(tags: Mapping[str, str], new: Iterable[tuple[str, str]]) -> dict[str,
         )
     for key, value in pairs:
         _check_tag(key, value)
-    result = {key: value for key, value in tags.items() if key.lower() not in folded} | dict(pairs)
-    if len(result) > _MOST_TAGS:
+    result = overlaid(tags, dict(pairs))
+    if len(result) > MOST_TAGS:
         raise QuotaExceeded("The number of tags has reached the maximum limit.")
     return result
+
+
+def overlaid(tags: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Return `tags` with the `new` ones in place of those whose keys differ by case at most."""
+    return untagged(tags, new) | dict(new)
 
 
 def untagged(tags: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:

@@ -137,7 +137,7 @@ class _Run:
                     yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
 
     def _take(self, due: list[Verdict]) -> list[Outcome]:
-        with self._context.database.write() as tx:
+        with self._context.database.write(content_only=True) as tx:
             self._lock(tx)
             marked = self._still_marked(tx, due)
             expiring = _Expiring(self._context, tx, self._repository)

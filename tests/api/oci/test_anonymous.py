@@ -40,7 +40,7 @@ def public(stage: Stage) -> Stage:
 
 
 def open_to_all(stage: Stage, *statements: Mapping[str, Any]) -> None:
-    text = policy(*(TO_EVERYBODY | statement for statement in statements))
+    text = policy(*({**TO_EVERYBODY, **statement} for statement in statements))
     stage.server.ecr.set_repository_policy(repositoryName=stage.name, policyText=text, force=True)
 
 

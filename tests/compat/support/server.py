@@ -8,7 +8,7 @@ import random
 import shlex
 import socket
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import urllib3
@@ -85,21 +85,33 @@ class Longshore:
         words = (shlex.split(line) for line in printed.splitlines())
         return dict(word[1].split("=", 1) for word in words if word[:1] == ["export"])
 
+    @property
+    def session(self) -> boto3.Session:
+        """What boto3 makes clients of, as the administrator."""
+        return self.session_of(
+            self.credentials["AWS_ACCESS_KEY_ID"], self.credentials["AWS_SECRET_ACCESS_KEY"]
+        )
+
+    def session_of(self, key_id: str, secret: str, token: str | None = None) -> boto3.Session:
+        """Return what boto3 makes clients of, as whoever has these credentials."""
+        return boto3.Session(key_id, secret, token, region_name=self.credentials["AWS_REGION"])
+
+    def client(self, service: Any, session: boto3.Session | None = None) -> Any:
+        """Return boto3's client of an API of this server, as the administrator or another."""
+        return (session or self.session).client(
+            service, endpoint_url=f"http://{self.address}", config=_NO_RETRIES
+        )
+
     @cached_property
     def ecr(self) -> ECRClient:
         """The ECR API through boto3, as the administrator."""
-        return boto3.client(
-            "ecr",
-            endpoint_url=f"http://{self.address}",
-            region_name=self.credentials["AWS_REGION"],
-            aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
-            config=_NO_RETRIES,
-        )
+        client: ECRClient = self.client("ecr")
+        return client
 
-    def password(self) -> str:
+    def password(self, session: boto3.Session | None = None) -> str:
         """Return the password of the user `AWS`, from GetAuthorizationToken."""
-        return base64.b64decode(self._token).decode().removeprefix(f"{USER}:")
+        token = self._token if session is None else _token_of(self.client("ecr", session))
+        return base64.b64decode(token).decode().removeprefix(f"{USER}:")
 
     def create_repository(self, prefix: str) -> str:
         """Create a repository that no other test uses and return its name."""
@@ -140,8 +152,12 @@ class Longshore:
 
     @cached_property
     def _token(self) -> str:
-        [authorization] = self.ecr.get_authorization_token()["authorizationData"]
-        return authorization["authorizationToken"]
+        return _token_of(self.ecr)
+
+
+def _token_of(ecr: ECRClient) -> str:
+    [authorization] = ecr.get_authorization_token()["authorizationData"]
+    return authorization["authorizationToken"]
 
 
 def _free_port() -> int:

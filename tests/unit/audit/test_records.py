@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.audit.records import ANONYMOUS, LONGEST_TEXT, ApiCall
+from longshore.api.aws.model import ServiceModel
+from longshore.audit.records import ANONYMOUS, HIDDEN, LONGEST_TEXT, SECRET_MEMBERS, ApiCall
 
 REPOSITORY = "arn:aws:ecr:eu-west-1:111122223333:repository/demo/app"
 CALL = ApiCall(
@@ -63,6 +65,11 @@ def test_a_failure_is_told_with_its_code_and_its_sentence() -> None:
     assert record["userIdentity"] == {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
 
 
+def test_what_else_there_is_to_tell_is_told() -> None:
+    record = told(replace(CALL, additional={"explanation": ["why"]}))
+    assert record["additionalEventData"] == {"explanation": ["why"]}
+
+
 def test_no_two_records_have_one_id() -> None:
     ids = {json.loads(CALL.as_line())["eventID"] for _ in range(100)}
     assert len(ids) == 100
@@ -83,6 +90,27 @@ def test_bytes_are_counted_times_written_out_and_long_texts_cut() -> None:
         "since": "2026-01-02T00:00:00+00:00",
         "imageManifest": "m" * LONGEST_TEXT + f"… ({LONGEST_TEXT + 1} characters)",
         "imageIds": [{"imageTag": "1"}],
+    }
+
+
+@pytest.mark.parametrize("service", ["ecr", "iam", "sts"])
+def test_what_the_models_call_sensitive_is_hidden(service: str) -> None:
+    shapes = ServiceModel.load(service).shapes
+    sensitive = {
+        member
+        for shape in shapes.values()
+        for member, name in shape.members.items()
+        if shapes[name].is_sensitive
+    }
+    assert sensitive <= SECRET_MEMBERS
+
+
+def test_secrets_are_hidden_however_deep_they_are() -> None:
+    secret = {"Credentials": [{"SecretAccessKey": "s3cr3t", "AccessKeyId": "AKIA"}]}
+    call = replace(CALL, parameters=secret, response=secret)
+    assert b"s3cr3t" not in call.as_line()
+    assert told(call)["responseElements"] == {
+        "Credentials": [{"SecretAccessKey": HIDDEN, "AccessKeyId": "AKIA"}]
     }
 
 

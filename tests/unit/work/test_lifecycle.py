@@ -72,10 +72,11 @@ def test_each_interval_every_policy_is_run(
         fill(context, clock, name)
     put_policy(context, "demo/a")
     put_policy(context, "demo/b")
-    assert runner.run_due() == 0
+    runner.run_due()
+    assert tags(context).count("old") == 3
     clock.advance(HOUR)
     with caplog.at_level(logging.INFO, "longshore.work.lifecycle"):
-        assert runner.run_due() == 3
+        runner.run_due()
     assert sorted(tags(context)) == ["new", "new", "new", "old"]
     assert jobs(context) == []
     arn, old = REGISTRY.repository_arn("demo/a"), oci_image("old", layers=[SHARED]).digest
@@ -84,7 +85,7 @@ def test_each_interval_every_policy_is_run(
     # There is nothing more to do, and nothing more is said.
     caplog.clear()
     clock.advance(HOUR)
-    assert runner.run_due() == 3
+    runner.run_due()
     assert caplog.messages == []
 
 
@@ -134,7 +135,7 @@ def test_nothing_is_run_where_there_is_no_interval(context: Context, clock: Fake
     fill(context, clock)
     put_policy(context)
     for _ in range(3):
-        assert runner.run_due() == 0
+        runner.run_due()
         clock.advance(DAY)
     assert sorted(tags(context)) == ["new", "old"]
 
@@ -173,7 +174,7 @@ def test_a_preview_is_made_by_a_job(context: Context, clock: FakeClock, runner: 
     fill(context, clock)
     lifecycle_previews.start(context, REGISTRY, REPOSITORY, KEEP_ONE)
     assert preview_status(context) is Status.IN_PROGRESS
-    assert runner.run_due() == 1
+    runner.run_due()
     assert preview_status(context) is Status.COMPLETE
     assert jobs(context) == []
 
@@ -187,7 +188,7 @@ def test_a_preview_that_fails_too_often_says_so(
     with context.database.write() as tx:
         tx.execute(update(schema.lifecycle_previews).values(document='{"rules":[]}'))
     for attempt in range(1, 4):
-        assert runner.run_due() == 1
+        runner.run_due()
         is_last = attempt == 3
         assert preview_status(context) is (Status.FAILED if is_last else Status.IN_PROGRESS)
         [job] = jobs(context)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NULL: Final = "Null"
 _IF_EXISTS: Final = "IfExists"
+_SET_OPERATORS: Final = frozenset({"", "ForAllValues:", "ForAnyValue:"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,12 @@ def compile_condition(
     """
     if not is_condition_key(key):
         raise MalformedPolicy(f"{quoted(key)} isn't a condition key")
-    quantifier, _, name = operator.rpartition(":")
-    if name == _NULL and not quantifier:
+    quantifier, colon, name = operator.rpartition(":")
+    if operator == _NULL:
         return Condition(operator, key, tuple(values), frozenset({key}), _null(key, values))
     basic = name.removesuffix(_IF_EXISTS)
     known = OPERATORS.get(basic)
-    if known is None or quantifier not in {"", "ForAllValues", "ForAnyValue"}:
+    if known is None or quantifier + colon not in _SET_OPERATORS:
         raise MalformedPolicy(f"{quoted(operator)} isn't a condition operator")
     reading = Reading(
         variables=variables and known.has_variables, unresolved=known.negated and cautious
@@ -89,17 +90,15 @@ def _null(key: str, values: Sequence[str]) -> Callable[[Context], bool]:
 def _quantified(
     key: str, test: Test, quantifier: str, *, negated: bool, if_absent: bool
 ) -> Callable[[Context], bool]:
-    def every(context: Context) -> bool:
-        values = context.get(key)
-        if not values:
-            return if_absent
-        return all(test(value, context) is not negated for value in values)
-
-    def some(context: Context) -> bool:
-        values = context.get(key)
-        if not values:
-            return if_absent
-        return any(test(value, context) is not negated for value in values)
-
     # Without a set operator a negation is the opposite of the whole: no value may match.
-    return every if quantifier == "ForAllValues" or (negated and not quantifier) else some
+    combined = all if quantifier == "ForAllValues" or (negated and not quantifier) else any
+
+    def holds(context: Context) -> bool:
+        values = context.get(key)
+        if not values:
+            return if_absent
+        if len(values) == 1:
+            return test(values[0], context) is not negated
+        return combined(test(value, context) is not negated for value in values)
+
+    return holds

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from longshore.access.policy.conditions import Condition, compile_condition
 from longshore.access.policy.malformed import MalformedPolicy
@@ -75,6 +75,13 @@ class Grammar(Enum):
     TRUST = _Rules(Needs.ALWAYS, Needs.NEVER, service="sts", plain_sids=True)
 
 
+class Statements(NamedTuple):
+    """The statements of a policy about one action, by their effects."""
+
+    denying: tuple[Statement, ...]
+    allowing: tuple[Statement, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A policy, ready to decide.
@@ -92,7 +99,7 @@ class Policy:
     statements: tuple[Statement, ...]
     _named: dict[str, list[Statement]] = field(init=False, repr=False, compare=False)
     _others: tuple[Statement, ...] = field(init=False, repr=False, compare=False)
-    _found: dict[str, tuple[tuple[Statement, ...], tuple[Statement, ...]]] = field(
+    _found: dict[str, Statements] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
@@ -106,8 +113,8 @@ class Policy:
         object.__setattr__(self, "_named", named)
         object.__setattr__(self, "_others", tuple(others))
 
-    def about(self, action: str) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
-        """Return the statements about an action: those that deny, and those that allow."""
+    def about(self, action: str) -> Statements:
+        """Return the statements about an action."""
         found = self._found.get(action)
         if found is None:
             found = self._find(action.lower())
@@ -115,11 +122,11 @@ class Policy:
                 self._found[action] = found
         return found
 
-    def _find(self, action: str) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    def _find(self, action: str) -> Statements:
         named = self._named.get(action, [])
         others = [statement for statement in self._others if statement.actions.covers(action)]
         found = sorted([*named, *others], key=lambda statement: statement.number)
-        return (
+        return Statements(
             tuple(statement for statement in found if statement.effect is Effect.DENY),
             tuple(statement for statement in found if statement.effect is Effect.ALLOW),
         )
@@ -189,8 +196,8 @@ class _Reader:
         sid = _string(members["Sid"], self._at("Sid")) if "Sid" in members else None
         if "Effect" not in members:
             raise MalformedPolicy(f"{self.where} has no Effect")
-        effect = members["Effect"]
-        if effect not in {"Allow", "Deny"} or not isinstance(effect, str):
+        effect = _string(members["Effect"], self._at("Effect"))
+        if effect not in {"Allow", "Deny"}:
             raise MalformedPolicy(f'{self._at("Effect")} is neither "Allow" nor "Deny"')
         cautious = effect == "Allow"
         return Statement(

@@ -187,22 +187,28 @@ def _needs_consent(subject: Subject, resource_policies: Sequence[Source], reques
 def _denial(
     subject: Subject, policies: Policies, resource_policies: Sequence[Source], request: Request
 ) -> Decision | None:
-    for reason, sources in (
-        (Reason.DENIED_BY_IDENTITY, policies.identity),
-        (Reason.DENIED_BY_BOUNDARY, (policies.boundary,) if policies.boundary else ()),
-        (Reason.DENIED_BY_SESSION, policies.session or ()),
-    ):
-        for source in sources:
-            for statement in source.policy.about(request.action)[0]:
-                if statement.covers(request.resource, request.context):
-                    return Decision(reason, source, statement)
+    hit = _denying(policies.identity, request)
+    if hit is not None:
+        return Decision(Reason.DENIED_BY_IDENTITY, *hit)
+    if policies.boundary is not None and (hit := _denying((policies.boundary,), request)):
+        return Decision(Reason.DENIED_BY_BOUNDARY, *hit)
+    if policies.session and (hit := _denying(policies.session, request)):
+        return Decision(Reason.DENIED_BY_SESSION, *hit)
     for source in resource_policies:
-        for statement in source.policy.about(request.action)[0]:
+        for statement in source.policy.about(request.action).denying:
             reached = statement.principals is None or statement.principals.denies(subject)
             if reached and statement.covers(request.resource, request.context):
                 trust = source.policy.grammar is Grammar.TRUST
                 reason = Reason.DENIED_BY_TRUST if trust else Reason.DENIED_BY_RESOURCE
                 return Decision(reason, source, statement)
+    return None
+
+
+def _denying(sources: Sequence[Source], request: Request) -> _Hit | None:
+    for source in sources:
+        for statement in source.policy.about(request.action).denying:
+            if statement.covers(request.resource, request.context):
+                return source, statement
     return None
 
 
@@ -239,7 +245,7 @@ def _reaches_past_limits(subject: Subject, policies: Policies, request: Request)
 
 def _allowing(sources: Sequence[Source], request: Request) -> _Hit | None:
     for source in sources:
-        for statement in source.policy.about(request.action)[1]:
+        for statement in source.policy.about(request.action).allowing:
             if statement.covers(request.resource, request.context):
                 return source, statement
     return None
@@ -254,7 +260,7 @@ def _granted_by_resource(
         if source.policy.grammar is Grammar.TRUST:
             decision = Decision(Reason.NO_TRUST)
     for source in resource_policies:
-        for statement in source.policy.about(request.action)[1]:
+        for statement in source.policy.about(request.action).allowing:
             grant = statement.principals.grant(subject) if statement.principals else Grant.NONE
             if grant > best and statement.covers(request.resource, request.context):
                 best, decision = grant, Decision(Reason.ALLOWED_BY_RESOURCE, source, statement)

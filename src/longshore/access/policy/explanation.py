@@ -205,7 +205,8 @@ def _misses(statement: Statement, subject: Subject, request: Request) -> Iterato
         if not reached:
             yield f"{_element('Principal', negated=principals.negated)} {subject.name}"
     if not actions.covers(request.action.lower()):
-        yield f"{_element('Action', negated=actions.negated)} {request.action}: {_listed(actions.texts)}"
+        element = _element("Action", negated=actions.negated)
+        yield f"{element} {request.action}: {_listed(actions.texts)}"
     if resources is not None and not resources.test(request.resource, request.context):
         element = _element("Resource", negated=resources.negated)
         yield f"{element} {request.resource}: {_listed(resources.texts)}"

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from longshore.access.policy.malformed import MalformedPolicy
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _T = TypeVar("_T")
-_Address: TypeAlias = IPv4Address | IPv6Address
-_Network: TypeAlias = IPv4Network | IPv6Network
+# How many bytes an address has there, its first address, and the mask, as numbers.
+_Network: TypeAlias = tuple[int, int, int]
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,100}(?:\.[0-9]{1,100})?")
 _NETWORK = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
 _ARN_PARTS: Final = 6
+_MAPPED: Final = bytes(10) + b"\xff\xff"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _A_MICROSECOND: Final = Decimal("0.000001")
@@ -160,20 +162,25 @@ def _read_bytes(text: str) -> bytes | None:
         return None
 
 
-def _read_address(text: str) -> _Address | None:
+def _read_address(text: str) -> bytes | None:
+    """Return the bytes of an address: 4 or 16 of them."""
     try:
-        address = ip_address(text)
-    except ValueError:
+        if ":" in text:
+            address = inet_pton(AF_INET6, text.partition("%")[0])  # without the zone
+        else:
+            address = inet_pton(AF_INET, text)
+    except (OSError, ValueError):
         return None
     # The address of a client on IPv4 as a socket of IPv6 shows it.
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    return address.removeprefix(_MAPPED)
 
 
 def _network(text: str) -> _Network:
     try:
         if _NETWORK.fullmatch(text):
-            return ip_network(text, strict=False)
+            network = ip_network(text, strict=False)
+            first = network.network_address
+            return len(first.packed), int(first), int(network.netmask)
     except ValueError:
         pass
     raise MalformedPolicy(f"{quoted(text)} isn't an address or a range of addresses")
@@ -184,7 +191,12 @@ def _in_networks(values: Sequence[str], _: Reading) -> Test:
 
     def test(value: str, _: Context) -> bool:
         address = _read_address(value)
-        return address is not None and any(address in network for network in networks)
+        if address is None:
+            return False
+        size, number = len(address), int.from_bytes(address)
+        return any(
+            size == length and number & mask == network for length, network, mask in networks
+        )
 
     return test
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 _DECODER = json.JSONDecoder()
@@ -28,12 +29,22 @@ class Span:
 
 def statement_spans(text: str) -> tuple[Span, ...]:
     """Return where each statement stands in the text of a policy, which was parsed before."""
+    breaks = [found.start() for found in re.finditer("\n", text)]
+
+    def position(place: int) -> Position:
+        line = bisect_left(breaks, place)
+        return Position(line + 1, place - (breaks[line - 1] if line else -1))
+
+    return tuple(Span(position(start), position(_end(text, start))) for start in _starts(text))
+
+
+def _starts(text: str) -> list[int]:
+    """Return where each statement begins."""
     for name, start in _elements(text, _after_blanks(text, 0)):
         if name == "Statement":
             single = text[start] != "["
-            starts = [start] if single else [place for _, place in _elements(text, start)]
-            return tuple(_span(text, place, _end(text, place)) for place in starts)
-    return ()
+            return [start] if single else [place for _, place in _elements(text, start)]
+    return []
 
 
 def _elements(text: str, opening: int) -> list[tuple[str, int]]:
@@ -59,11 +70,3 @@ def _end(text: str, start: int) -> int:
 def _after_blanks(text: str, place: int) -> int:
     blanks = _BLANKS.match(text, place)
     return blanks.end() if blanks else place
-
-
-def _span(text: str, start: int, end: int) -> Span:
-    return Span(_position(text, start), _position(text, end))
-
-
-def _position(text: str, place: int) -> Position:
-    return Position(text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place))

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from longshore.access.policy.malformed import MalformedPolicy
 from longshore.access.policy.templates import Context, Template, Test, any_of
-from longshore.access.policy.wildcards import Wild, arn_matcher, arn_parts, matcher, tokens
+from longshore.access.policy.wildcards import (
+    Wild,
+    arn_matcher,
+    arn_parts,
+    completed_arn,
+    matcher,
+    tokens,
+)
 from longshore.documents import quoted
 from longshore.names import is_account
 
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from longshore.access.policy.conditions import Condition
     from longshore.access.policy.principals import Principals
 
-_ACTION = re.compile(r"(?P<service>[A-Za-z0-9-]{1,64}):(?P<name>[A-Za-z0-9*?]{1,128})")
+_ACTION = re.compile(r"(?P<service>[A-Za-z0-9-]{1,64}):(?P<name>[A-Za-z0-9_*?-]{1,128})")
 _ACCOUNT_PART: Final = 4
 _SERVICE_PART: Final = 2
 
@@ -114,23 +121,27 @@ class Resources:
         templates = [Template.parse(text, wildcards=True, variables=variables) for text in texts]
         for text, template in zip(texts, templates, strict=True):
             _check_resource(text, template)
-        everything = any(text == "*" for text in texts)
-        named = any_of(
-            [template for text, template in zip(texts, templates, strict=True) if text != "*"],
-            arn_matcher,
-            unresolved=negated and cautious,
+        everything = "*" in texts
+        arns = [_whole(each) for text, each in zip(texts, templates, strict=True) if text != "*"]
+        named = any_of(arns, arn_matcher, unresolved=negated and cautious)
+        asked = frozenset(v.name for template in templates for v in template.variables)
+        return cls(
+            tuple(texts), negated, asked, _test(named, everything=everything, negated=negated)
         )
 
-        def test(resource: str, context: Context) -> bool:
-            return (everything or named(resource, context)) is not negated
 
-        asked = frozenset(v.name for template in templates for v in template.variables)
-        return cls(tuple(texts), negated, asked, test)
+def _test(named: Test, *, everything: bool, negated: bool) -> Test:
+    if everything:
+        return lambda _resource, _context: not negated
+    if negated:
+        return lambda resource, context: not named(resource, context)
+    return named
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether there is nothing that the statement isn't about."""
-        return "*" in self.texts and not self.negated
+
+def _whole(template: Template) -> Template:
+    """Complete the pattern of an ARN; with variables that has to wait for their values."""
+    fixed = None if template.variables else template.resolve({})
+    return template if fixed is None else Template(completed_arn(fixed))
 
 
 def _check_resource(text: str, template: Template) -> None:
@@ -180,15 +191,20 @@ class Statement:
     actions: Actions
     resources: Resources | None
     conditions: tuple[Condition, ...]
+    _test: Test | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        test = self.resources.test if self.resources else None
+        object.__setattr__(self, "_test", test)
 
     def covers(self, resource: str, context: Context) -> bool:
         """Tell whether a request whose action and principal match matches altogether."""
-        resources = self.resources
-        if resources is not None and not resources.test(resource, context):
+        if self._test is not None and not self._test(resource, context):
             return False
-        if not self.conditions:
-            return True
-        return all(condition.holds(context) for condition in self.conditions)
+        for condition in self.conditions:  # noqa: SIM110 - each request comes by: no generator
+            if not condition.holds(context):
+                return False
+        return True
 
     @property
     def keys(self) -> frozenset[str]:

@@ -17,9 +17,10 @@ Context: TypeAlias = Mapping[str, tuple[str, ...]]
 # Tells whether a value of a request is what the policy says, given what else is known.
 Test: TypeAlias = Callable[[str, Context], bool]
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _DEFAULT = re.compile(r"([^,']*),\s*'([^']*)'\s*")
-_CONDITION_KEY = re.compile(r"[A-Za-z0-9][^\s:${}*?]*:\S(?:[^\x00-\x1f\x7f]*\S)?")
+# A prefix, and a name that may end in the key of a tag: letters, digits, spaces and _.:/=+-@.
+_CONDITION_KEY = re.compile(r"[A-Za-z0-9][\w./-]*:[\w.:/=+@-](?:[\w .:/=+@-]*[\w.:/=+@-])?")
 # How many forms that texts with variables took are kept compiled.
 _MOST_RESOLVED: Final = 64
 _LITERALS: Final = frozenset("*?$")
@@ -71,15 +72,15 @@ class Template:
         if not variables or "${" not in text:
             return cls(_characters(text, wildcards=wildcards))
         parts: list[str | Wild | Variable] = []
-        end = 0
-        for match in _VARIABLE.finditer(text):
-            parts += _characters(text[end : match.start()], wildcards=wildcards)
-            parts.append(_variable(match[1]))
-            end = match.end()
-        rest = text[end:]
-        if "${" in rest:
-            raise MalformedPolicy(f"the variable in {quoted(text)} isn't closed by a brace")
-        return cls((*parts, *_characters(rest, wildcards=wildcards)))
+        # The even ones stand between the variables, the odd ones in their braces.
+        for index, piece in enumerate(_VARIABLE.split(text)):
+            if index % 2:
+                parts.append(_variable(piece))
+            elif "${" in piece:
+                raise MalformedPolicy(f"a variable in {quoted(text)} isn't closed by a brace")
+            else:
+                parts += _characters(piece, wildcards=wildcards)
+        return cls(tuple(parts))
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -132,12 +133,12 @@ def any_of(
     exact = frozenset(text for text in map(plain, known) if text is not None)
     patterns = tuple(compiled(pattern) for pattern in known if plain(pattern) is None)
     variable = tuple(template for template in templates if template.variables)
-    remembered = lru_cache(maxsize=_MOST_RESOLVED)(compiled)
     if not variable and not patterns:
         return lambda value, _: value in exact
     if not variable and not exact and len(patterns) == 1:
         only = patterns[0]
         return lambda value, _: only(value)
+    remembered = lru_cache(maxsize=_MOST_RESOLVED)(compiled)
 
     def matches(value: str, context: Context) -> bool:
         if value in exact:

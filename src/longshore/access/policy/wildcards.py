@@ -6,6 +6,7 @@ lengths, and without `?` as many as their sum.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,7 @@ class Wild(Enum):
 # A pattern in pieces, in which a `*` that is meant as such can't be taken for a wildcard.
 Tokens: TypeAlias = tuple[str | Wild, ...]
 Matcher: TypeAlias = Callable[[str], bool]
+_Find: TypeAlias = Callable[[str, int, int], int]
 
 
 def tokens(text: str) -> Tokens:
@@ -37,8 +39,12 @@ def tokens(text: str) -> Tokens:
 
 def plain(pattern: Tokens) -> str | None:
     """Return what a pattern without wildcards stands for, or None if it has one."""
-    runs = [token for token in pattern if isinstance(token, str)]
-    return "".join(runs) if len(runs) == len(pattern) else None
+    runs: list[str] = []
+    for token in pattern:
+        if isinstance(token, Wild):
+            return None
+        runs.append(token)
+    return "".join(runs)
 
 
 def matcher(pattern: Tokens) -> Matcher:
@@ -53,26 +59,38 @@ def matcher(pattern: Tokens) -> Matcher:
     if not middle and not tail.length and len(head.runs) == 1:
         prefix = head.runs[0]
         return lambda text: text.startswith(prefix)
-    return _Glob(head, tuple(middle), tail).matches
+    return _Glob(head, tuple((piece.finder(), piece.length) for piece in middle), tail).matches
 
 
 def arn_matcher(pattern: Tokens) -> Matcher:
     """Compile the pattern of an ARN: no wildcard reaches beyond one of its six parts.
 
-    The last part may hold colons. Missing parts match everything, as IAM completes ARNs.
+    The last part may hold colons. Missing parts are completed.
     """
-    parts = arn_parts(pattern)
-    if all(plain(part) is not None for part in parts[:5]) and len(parts) == 6:
-        return matcher(pattern)  # what only the last part can reach beyond is nothing
-    matchers = tuple(matcher(part) for part in parts)
+    whole = completed_arn(pattern)
+    parts = arn_parts(whole)
+    if all(plain(part) is not None for part in parts[:-1]):
+        return matcher(whole)  # beyond the last part there is nothing to reach
+    asked = [number for number, part in enumerate(parts) if part != (Wild.ANY,)]
+    # From the end: the last parts differ most.
+    checks = tuple((number, matcher(parts[number])) for number in reversed(asked))
 
     def matches(text: str) -> bool:
         found = text.split(":", 5)
-        return len(found) == 6 and all(
-            fits(part) for fits, part in zip(matchers, found, strict=False)
-        )
+        if len(found) < 6:
+            return False
+        for number, fits in checks:  # noqa: SIM110 - each request comes by: no generator
+            if not fits(found[number]):
+                return False
+        return True
 
     return matches
+
+
+def completed_arn(pattern: Tokens) -> Tokens:
+    """Complete the pattern of an ARN as IAM does: what is missing of its six parts is `*`."""
+    missing = 6 - len(arn_parts(pattern))
+    return (*pattern, *((":", Wild.ANY) * missing))
 
 
 def arn_parts(pattern: Tokens) -> list[Tokens]:
@@ -127,13 +145,19 @@ class _Piece:
             position += len(run) + 1
         return True
 
-    def find(self, text: str, start: int, end: int) -> int:
+    def finder(self) -> _Find:
+        """Return what finds the piece in a text between two places, or -1."""
         if len(self.runs) == 1:
-            return text.find(self.runs[0], start, end)
-        for position in range(start, end - self.length + 1):
-            if self.is_at(text, position):
-                return position
-        return -1
+            [run] = self.runs
+            return lambda text, start, end: text.find(run, start, end)
+        # Without quantifiers: at each place there is one way to match.
+        search = re.compile(".".join(map(re.escape, self.runs)), re.DOTALL).search
+
+        def find(text: str, start: int, end: int) -> int:
+            found = search(text, start, end)
+            return found.start() if found else -1
+
+        return find
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +165,7 @@ class _Glob:
     """A pattern with at least one `*`."""
 
     head: _Piece
-    middle: tuple[_Piece, ...]
+    middle: tuple[tuple[_Find, int], ...]
     tail: _Piece
 
     def matches(self, text: str) -> bool:
@@ -149,9 +173,9 @@ class _Glob:
         if end < position or not (self.head.is_at(text, 0) and self.tail.is_at(text, end)):
             return False
         # The first place for each piece leaves the most room for those that follow.
-        for piece in self.middle:
-            found = piece.find(text, position, end)
+        for find, length in self.middle:
+            found = find(text, position, end)
             if found < 0:
                 return False
-            position = found + piece.length
+            position = found + length
         return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from longshore.api.http import BadRequest
 from longshore.errors import (
     AccessDenied,
+    ExpiredIdentityToken,
     ExpiredToken,
     IncompleteSignature,
     InvalidSignature,
@@ -39,6 +40,7 @@ _JSON_STATUSES: dict[type[RegistryError], int] = {
 _QUERY_ANSWERS: dict[type[RegistryError], tuple[str, int]] = {
     AccessDenied: ("AccessDenied", 403),
     BadRequest: ("MalformedHttpRequest", 400),
+    ExpiredIdentityToken: ("ExpiredTokenException", 400),
     ExpiredToken: ("ExpiredToken", 403),
     IncompleteSignature: ("IncompleteSignature", 400),
     InvalidSignature: ("SignatureDoesNotMatch", 403),

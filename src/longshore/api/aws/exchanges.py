@@ -7,6 +7,10 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from longshore.api import auditing
+from longshore.audit.records import ApiCall
+from longshore.errors import RegistryError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,8 +18,9 @@ if TYPE_CHECKING:
     from longshore.api.aws.api import Api
     from longshore.api.aws.calls import Call
     from longshore.api.http import Request
-    from longshore.errors import RegistryError
+    from longshore.clock import Millis
     from longshore.identity.authorization import Need
+    from longshore.names import Registry
 
 
 @dataclass
@@ -57,3 +62,47 @@ class Exchange:
             RegistryError: it can't be read, or breaks a constraint.
         """
         return self.api.parse(self.operation or "", self.body)
+
+    def record(self, default: Registry, at: Millis) -> ApiCall:
+        """Return what the audit tells of it.
+
+        Args:
+            default: the registry of those of whom it isn't known which they ask.
+            at: the time.
+        """
+        call, request = self.call, self.request
+        name = self.operation or "Unknown"
+        operation = self.api.operations.get(name)
+        only_reads = operation is not None and operation.only_reads
+        registries = (need.registry for need in self.needs if need.registry is not None)
+        own = default if call is None else call.own_registry
+        return ApiCall(
+            service=self.api.name,
+            operation=name,
+            region=own.region,
+            account=next(registries, own).account,
+            identity=auditing.user_identity(
+                None if call is None else call.principal,
+                None if self.signature is None else self.signature.access_key_id,
+            ),
+            source_ip=request.client_address,
+            user_agent=request.header(b"user-agent") or "",
+            request_id=request.id,
+            at=at,
+            only_reads=only_reads,
+            parameters=self._parameters(),
+            response=None if only_reads or self.error else self.output,
+            resources=auditing.resources(self.needs),
+            error_code=None if self.error is None else self.error.code,
+            error_message=None if self.error is None else self.error.message,
+            additional=auditing.explanation(self.error),
+        )
+
+    def _parameters(self) -> Mapping[str, Any] | None:
+        if self.call is None:
+            # Who can't say who they are hasn't been listened to.
+            return None
+        try:
+            return self.members
+        except (KeyError, RegistryError):
+            return None

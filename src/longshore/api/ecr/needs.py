@@ -88,4 +88,4 @@ def to_create(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[N
 def _values_of_tags(tags: Mapping[str, str]) -> Values:
     if not tags:
         return {}
-    return condition_keys.of_tags("aws:requesttag/", tags) | {"aws:tagkeys": tuple(tags)}
+    return {**condition_keys.of_tags("aws:requesttag/", tags), "aws:tagkeys": tuple(tags)}

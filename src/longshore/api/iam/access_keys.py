@@ -8,12 +8,17 @@ from longshore.api.iam.listings import whole
 from longshore.api.iam.names import user_name
 from longshore.clock import as_datetime
 from longshore.identity import access_keys
+from longshore.identity.errors import InvalidInput
 
 if TYPE_CHECKING:
     from types_boto3_iam import type_defs as iam
 
     from longshore.api.aws.calls import Call, Output
     from longshore.identity.access_keys import Description
+
+
+# The model has a third, which is for IAM alone to say.
+_STATUSES = frozenset({"Active", "Inactive"})
 
 
 def create_access_key(call: Call, request: iam.CreateAccessKeyRequestTypeDef) -> Output:
@@ -32,6 +37,8 @@ def list_access_keys(call: Call, request: iam.ListAccessKeysRequestTypeDef) -> O
 
 def update_access_key(call: Call, request: iam.UpdateAccessKeyRequestTypeDef) -> Output:
     """UpdateAccessKey."""
+    if request["Status"] not in _STATUSES:
+        raise InvalidInput(f"Nobody can make an access key {request['Status']}.")
     access_keys.set_active(
         call.context,
         call.caller.account,

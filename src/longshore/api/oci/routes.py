@@ -77,7 +77,7 @@ class Route:
         """
         if self.action is None:
             return []
-        actions = (self.action,)
+        actions = [self.action]
         if self.also is not None and self.also.when(request):
             actions += self.also.actions
         if not name:

