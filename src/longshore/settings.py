@@ -307,6 +307,10 @@ class Settings(BaseSettings):
     collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
     )
+    lifecycle_interval: NonNegativeNumber = Field(
+        6 * HOUR,
+        description="How many seconds lie between two runs of all lifecycle policies; 0 for none.",
+    )
     jobs: bool = Field(
         default=True,
         description="Whether the server does the work that is queued, too; without, `longshore "

@@ -35,6 +35,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
+    "lifecycle_interval": ("60", 60.0),
     "jobs": ("false", False),
     "failed_attempts": ("0", 0),
     "failed_attempts_per_minute": ("0.5", 0.5),
@@ -306,6 +307,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("layer_grace", "-1", "layer_grace: Input should be greater than or equal to 0"),
     ("upload_lifetime", "-1", "upload_lifetime: Input should be greater than or equal to 0"),
     ("collect_interval", "-1", "collect_interval: Input should be greater than or equal to 0"),
+    ("lifecycle_interval", "-1", "lifecycle_interval: Input should be greater than or equal to 0"),
     (
         "behind_tls",
         "maybe",
@@ -350,7 +352,8 @@ def test_what_a_setting_can_not_be_is_said_in_one_line(
 
 @pytest.mark.parametrize("text", ["inf", "nan", "1e400", "-inf"])
 @pytest.mark.parametrize(
-    "name", ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval"]
+    "name",
+    ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval", "lifecycle_interval"],
 )
 def test_a_time_is_a_number_of_seconds(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch

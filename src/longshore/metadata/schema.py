@@ -268,6 +268,51 @@ registry_policies = Table(
     Column("document", Text, nullable=False),
 )
 
+# Lifecycle policies, as they are shown: in ECR's normal form.
+lifecycle_policies = Table(
+    "lifecycle_policies",
+    metadata,
+    _part_of_repository(),
+    Column("document", Text, nullable=False),
+    # When the last run with this document began; null before the first.
+    Column("evaluated_at", BigInteger),
+)
+
+# What a lifecycle policy would do: the newest preview of a repository.
+lifecycle_previews = Table(
+    "lifecycle_previews",
+    metadata,
+    _part_of_repository(),
+    # Tells it from later ones, whose rows it mustn't touch.
+    Column("id", String(36), nullable=False),
+    # As it was given.
+    Column("document", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", BigInteger, nullable=False, index=True),
+    Column("expiring", Integer, nullable=False),
+    Column("transitioning", Integer, nullable=False),
+)
+
+lifecycle_preview_images = Table(
+    "lifecycle_preview_images",
+    metadata,
+    Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("lifecycle_previews.repository_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("digest", String(140), nullable=False),
+    # Each between two line breaks, which no tag has in it; null where there are none.
+    Column("tags", Text),
+    Column("pushed_at", BigInteger, nullable=False),
+    Column("storage_class", String(16), nullable=False),
+    Column("rule_priority", Integer, nullable=False),
+    Column("action", String(16), nullable=False),
+    Index(None, "repository_id", "digest"),
+)
+
 # Bytes in the blob store. A row is written after its bytes are durable.
 blobs = Table(
     "blobs",
@@ -316,8 +361,15 @@ images = Table(
     Column("manifest_size", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("pushed_at", BigInteger, nullable=False),
+    Column("storage_class", String(16), nullable=False, server_default="STANDARD"),
+    Column("last_pulled_at", BigInteger),
+    # When it was last archived, and last restored.
+    Column("archived_at", BigInteger),
+    Column("activated_at", BigInteger),
     UniqueConstraint("repository_id", "digest"),
     Index(None, "repository_id", "id"),
+    Index(None, "repository_id", "pushed_at", "id"),
+    Index(None, "repository_id", "activated_at", "id"),
     Index(None, "repository_id", "subject", "id"),
     sqlite_autoincrement=True,
 )

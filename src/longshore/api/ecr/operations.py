@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from longshore.api.aws.operations import Operation
-from longshore.api.ecr import images, layers, needs, policies, registry, repositories
+from longshore.api.ecr import (
+    images,
+    layers,
+    lifecycle,
+    needs,
+    policies,
+    registry,
+    repositories,
+)
 
 if TYPE_CHECKING:
     from longshore.api.aws.operations import Handler, Needs
@@ -20,6 +28,7 @@ _ONLY_READ = frozenset(
         "DescribeRegistry",
         "DescribeRepositories",
         "GetAccountSetting",
+        "GetLifecyclePolicy",
         "GetRegistryPolicy",
         "GetRepositoryPolicy",
         "ListImageReferrers",
@@ -45,6 +54,19 @@ _REPOSITORIES: dict[str, tuple[Handler, Needs]] = {
     "SetRepositoryPolicy": (policies.set_repository_policy, needs.on_the_repository),
     "GetRepositoryPolicy": (policies.get_repository_policy, needs.on_the_repository),
     "DeleteRepositoryPolicy": (policies.delete_repository_policy, needs.on_the_repository),
+}
+_LIFECYCLE: dict[str, tuple[Handler, Needs]] = {
+    "PutLifecyclePolicy": (lifecycle.put_lifecycle_policy, needs.on_the_repository),
+    "GetLifecyclePolicy": (lifecycle.get_lifecycle_policy, needs.on_the_repository),
+    "DeleteLifecyclePolicy": (lifecycle.delete_lifecycle_policy, needs.on_the_repository),
+    "StartLifecyclePolicyPreview": (
+        lifecycle.start_lifecycle_policy_preview,
+        needs.on_the_repository,
+    ),
+    "GetLifecyclePolicyPreview": (
+        lifecycle.get_lifecycle_policy_preview,
+        needs.on_the_repository,
+    ),
 }
 _LAYERS: dict[str, tuple[Handler, Needs]] = {
     "BatchCheckLayerAvailability": (
@@ -76,6 +98,6 @@ _REGISTRY: dict[str, tuple[Handler, Needs]] = {
 
 OPERATIONS: dict[str, Operation] = {
     name: Operation(handler, _ACTIONS.get(name, f"ecr:{name}"), needed, name in _ONLY_READ)
-    for group in (_REPOSITORIES, _LAYERS, _IMAGES, _REGISTRY)
+    for group in (_REPOSITORIES, _LIFECYCLE, _LAYERS, _IMAGES, _REGISTRY)
     for name, (handler, needed) in group.items()
 }
