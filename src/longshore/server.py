@@ -48,6 +48,7 @@ from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
 from longshore.work.collector import Collector
+from longshore.work.pull_recorder import PullRecorder
 from longshore.work.schedule import Recurring
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def open_context(settings: Settings) -> Context:
             unreferenced_layers=round(settings.layer_grace * SECOND),
             unfinished_uploads=round(settings.upload_lifetime * SECOND),
         ),
+        creates_on_push=settings.create_on_push,
     )
 
 
@@ -211,18 +213,21 @@ def create_app(
     collecting = Recurring(
         "garbage collection", partial(_collect, context), settings.collect_interval
     )
+    pulls = PullRecorder(context, settings.pulls_interval)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             scope = {**scope, "scheme": settings.scheme}
             return await app(scope, receive, send)
         await receive()
+        pulls.start()
         if settings.collect_interval > 0:
             collecting.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if settings.collect_interval > 0:
             await workers.run(collecting.stop)
+        await workers.run(pulls.stop)
         workers.close()
         trail.close()
         context.database.close()
