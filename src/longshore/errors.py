@@ -274,6 +274,41 @@ class RegistryPolicyNotFound(RegistryError):
         super().__init__(f"Registry policy does not exist in the registry with id '{registry_id}'")
 
 
+class LifecyclePolicyNotFound(RegistryError):
+    """The repository has no lifecycle policy."""
+
+    code = "LifecyclePolicyNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Lifecycle policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class LifecyclePolicyPreviewNotFound(RegistryError):
+    """The repository never had a preview of a lifecycle policy."""
+
+    code = "LifecyclePolicyPreviewNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Lifecycle policy preview does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class LifecyclePolicyPreviewInProgress(RegistryError):
+    """The repository's last preview of a lifecycle policy isn't complete yet."""
+
+    code = "LifecyclePolicyPreviewInProgressException"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The previous lifecycle policy preview request has not completed. Wait and try again."
+        )
+
+
 class TemplateNotFound(RegistryError):
     """The registry has no repository creation template with this prefix."""
 

@@ -37,6 +37,7 @@ from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND
 from longshore.errors import RegistryError
+from longshore.housekeeping import create_runner
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
@@ -47,9 +48,7 @@ from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
-from longshore.work.collector import Collector
 from longshore.work.pull_recorder import PullRecorder
-from longshore.work.schedule import Recurring
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,8 +67,6 @@ _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
 _BACKLOG = 2048
-
-_log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -210,9 +207,7 @@ def create_app(
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),
     )
-    collecting = Recurring(
-        "garbage collection", partial(_collect, context), settings.collect_interval
-    )
+    runner = create_runner(settings, context) if settings.jobs else None
     pulls = PullRecorder(context, settings.pulls_interval)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -221,12 +216,12 @@ def create_app(
             return await app(scope, receive, send)
         await receive()
         pulls.start()
-        if settings.collect_interval > 0:
-            collecting.start()
+        if runner is not None:
+            runner.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if settings.collect_interval > 0:
-            await workers.run(collecting.stop)
+        if runner is not None:
+            await workers.run(runner.stop)
         await workers.run(pulls.stop)
         workers.close()
         trail.close()
@@ -293,13 +288,6 @@ def uvicorn_config(
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-
-
-def _collect(context: Context) -> None:
-    taken = list(Collector(context).run())
-    if taken:
-        freed = sum(garbage.size for garbage in taken)
-        _log.info("garbage collection: took %d things and freed %d bytes", len(taken), freed)
 
 
 def _trail(settings: Settings) -> Trail:

@@ -213,6 +213,15 @@ class Settings(BaseSettings):
     collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
     )
+    lifecycle_interval: NonNegativeNumber = Field(
+        6 * HOUR,
+        description="How many seconds lie between two runs of all lifecycle policies; 0 for none.",
+    )
+    jobs: bool = Field(
+        default=True,
+        description="Whether the server does the work that is queued, too; without, `longshore "
+        "worker` has to.",
+    )
     create_on_push: bool = Field(
         default=False,
         description="Whether a push to a repository that doesn't exist creates it, with default "

@@ -454,7 +454,7 @@ def _settings(data: Path, compatibility: Compatibility, database_url: str | None
         listen="127.0.0.1:0",
         database_url=database_url,
         compatibility=compatibility,
-        collect_interval=0,
+        jobs=False,
         layer_grace=GRACE / SECOND,
         upload_lifetime=UPLOAD_LIFETIME / SECOND,
         limits=LimitSettings(

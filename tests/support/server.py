@@ -1,7 +1,7 @@
 """A registry in this process: uvicorn over `create_app`, on a free port of loopback.
 
-The server is the one that `longshore serve` runs, but for two things that tests need: it runs in a
-thread, and its clock can be stopped and moved.
+The server is the one that `longshore serve` runs, but for three things that tests need: it runs in
+a thread, its clock can be stopped and moved, and jobs are done when a test says so.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
     """Run a server over the directory `data`; it is stopped when the block ends."""
     taken, chosen = server.listen(
-        Settings(data=data, listen="127.0.0.1:0", collect_interval=0, **settings)
+        Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
     )
     administrator = server.prepare(chosen).administrator
     if administrator is None:

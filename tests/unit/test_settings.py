@@ -35,6 +35,15 @@ VALUES: dict[str, tuple[str, Any]] = {
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
+    "lifecycle_interval": ("60", 60.0),
+    "jobs": ("false", False),
+    "create_on_push": ("true", True),
+    "pulls_interval": ("2.5", 2.5),
+    "audit": ("false", False),
+    "audit_file": ("/var/log/audit.json", Path("/var/log/audit.json")),
+    "audit_file_size": ("1000", 1000),
+    "audit_files_kept": ("0", 0),
+    "audit_to_stdout": ("true", True),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }
@@ -419,6 +428,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 def test_an_option_reaches_the_settings(name: str, served: list[Settings]) -> None:
     text, value = VALUES[name]
     flag = f"--{name.replace('_', '-')}"
+    if value is False:
+        flag = f"--no-{flag[2:]}"
     words = [flag] if isinstance(value, bool) else [flag, text]
     for other, path in companion(name).items():
         words += [f"--{other.replace('_', '-')}", path]

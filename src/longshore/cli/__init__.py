@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.cli import key, policy, token
+from longshore.cli import jobs, key, lifecycle, policy, token
 from longshore.cli.commands import app
 
 
@@ -11,4 +11,4 @@ def main() -> None:
     app(prog_name="longshore")
 
 
-__all__ = ["key", "main", "policy", "token"]
+__all__ = ["jobs", "key", "lifecycle", "main", "policy", "token"]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 # Those of the settings that `[limits]` groups are for the file and the environment.
 _OPTIONS_OF_ENV = ("listen", "data", "region", "tls_certificate", "tls_key")
 _SERVICES = ("ECR", "IAM", "STS")
-_OPTIONS = [name for name in Settings.model_fields if name != "limits"]
+OPTIONS = [name for name in Settings.model_fields if name != "limits"]
+"""Every setting that is an option of `serve`."""
 
 
 def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -91,7 +92,7 @@ def app() -> None:
 
 
 @app.command()
-@setting_options(*_OPTIONS)
+@setting_options(*OPTIONS)
 def serve(settings: Settings) -> None:
     """Run the registry.
 

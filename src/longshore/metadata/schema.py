@@ -257,6 +257,51 @@ registry_policies = Table(
     Column("document", Text, nullable=False),
 )
 
+# Lifecycle policies, as they are shown: in ECR's normal form.
+lifecycle_policies = Table(
+    "lifecycle_policies",
+    metadata,
+    _part_of_repository(),
+    Column("document", Text, nullable=False),
+    # When the last run with this document began; null before the first.
+    Column("evaluated_at", BigInteger),
+)
+
+# What a lifecycle policy would do: the newest preview of a repository.
+lifecycle_previews = Table(
+    "lifecycle_previews",
+    metadata,
+    _part_of_repository(),
+    # Tells it from later ones, whose rows it mustn't touch.
+    Column("id", String(36), nullable=False),
+    # As it was given.
+    Column("document", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", BigInteger, nullable=False, index=True),
+    Column("expiring", Integer, nullable=False),
+    Column("transitioning", Integer, nullable=False),
+)
+
+lifecycle_preview_images = Table(
+    "lifecycle_preview_images",
+    metadata,
+    Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("lifecycle_previews.repository_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("digest", String(140), nullable=False),
+    # Each between two line breaks, which no tag has in it; null where there are none.
+    Column("tags", Text),
+    Column("pushed_at", BigInteger, nullable=False),
+    Column("storage_class", String(16), nullable=False),
+    Column("rule_priority", Integer, nullable=False),
+    Column("action", String(16), nullable=False),
+    Index(None, "repository_id", "digest"),
+)
+
 # What becomes of repositories that nobody creates expressly, by the beginning of their names.
 repository_creation_templates = Table(
     "repository_creation_templates",
@@ -349,9 +394,15 @@ images = Table(
     Column("manifest_size", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("pushed_at", BigInteger, nullable=False),
+    Column("storage_class", String(16), nullable=False, server_default="STANDARD"),
     Column("last_pulled_at", BigInteger),
+    # When it was last archived, and last restored.
+    Column("archived_at", BigInteger),
+    Column("activated_at", BigInteger),
     UniqueConstraint("repository_id", "digest"),
     Index(None, "repository_id", "id"),
+    Index(None, "repository_id", "pushed_at", "id"),
+    Index(None, "repository_id", "activated_at", "id"),
     Index(None, "repository_id", "subject", "id"),
     sqlite_autoincrement=True,
 )
@@ -427,4 +478,39 @@ uploads = Table(
     # Whether a part other than the last is under the smallest size.
     Column("has_small_part", Boolean, nullable=False),
     CheckConstraint("size >= 0", name="size"),
+)
+
+# Work that must not be forgotten (`longshore.jobs`). A job that is done has no row.
+jobs = Table(
+    "jobs",
+    metadata,
+    _row_id(),
+    Column("kind", String(64), nullable=False),
+    # Jobs of one key do the same work: at most one of them waits, and one runs, at a time.
+    Column("key", String(512)),
+    Column("payload", JSON, nullable=False),
+    # waiting, running or dead.
+    Column("state", String(16), nullable=False),
+    # While it waits: when it may begin. While it runs: when its lease is over. Dead: null.
+    Column("due_at", BigInteger),
+    Column("enqueued_at", BigInteger, nullable=False),
+    # How often it was begun.
+    Column("attempts", Integer, nullable=False),
+    # Who runs it, for people; and what tells this run from every other one.
+    Column("worker", String(255)),
+    Column("lease", String(36)),
+    # Why the last attempt failed, and when.
+    Column("error", Text),
+    Column("failed_at", BigInteger),
+    UniqueConstraint("kind", "key", "state"),
+    Index(None, "kind", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+# When work that comes round is due next, whichever process sees it first.
+recurring_jobs = Table(
+    "recurring_jobs",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("next_at", BigInteger, nullable=False),
 )

@@ -18,14 +18,20 @@ from longshore.errors import (
     InvalidParameter,
     InvalidTagParameter,
     LimitExceeded,
-    NotBuiltYet,
     TemplateAlreadyExists,
     TemplateNotFound,
     TooManyTags,
 )
 from longshore.metadata import schema
 from longshore.names import Registry
-from longshore.registry import repositories, repository_policies, resource_tags
+from longshore.registry import (
+    lifecycle_policies,
+    repositories,
+    repository_policies,
+    resource_tags,
+)
+from longshore.registry.lifecycle_grammar import normal_form, parse
+from longshore.registry.lifecycle_policies import LifecyclePolicy
 from longshore.registry.mutability import Mode, TagMutability
 from longshore.registry.repositories import Encryption
 from longshore.registry.slices import Slice
@@ -201,6 +207,9 @@ def create_repository(context: Context, name: str, template: CreationTemplate) -
         )
         if template.repository_policy:
             repository_policies.write(tx, repository.id, template.repository_policy)
+        if template.lifecycle_policy:
+            policy = LifecyclePolicy(normal_form(template.lifecycle_policy))
+            lifecycle_policies.write(tx, repository.id, policy)
         return repository
 
 
@@ -231,10 +240,7 @@ def _changed(context: Context, template: CreationTemplate, changes: Changes) -> 
     if changes.tags is not None:
         _check_tags(context, changes.tags)
     if changes.lifecycle_policy:
-        raise NotBuiltYet(
-            "Lifecycle policies of repository creation templates are not built yet in Longshore. "
-            "Nothing was changed. Leave lifecyclePolicy out."
-        )
+        lifecycle_policies.check_built(parse(changes.lifecycle_policy))
     if changes.role_arn:
         check_role(template.registry, changes.role_arn)
     chosen: dict[str, Any] = {

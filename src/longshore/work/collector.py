@@ -14,6 +14,7 @@ What goes, and why nothing else can:
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 
     from longshore.clock import Millis
     from longshore.registry.context import Context
+    from longshore.work.runner import Work
+
+JOB = "garbage collection"
 
 _BATCH = 500
+_log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -194,6 +199,16 @@ class Collector:
                     if not self._dry_run:
                         self._context.blobs.delete(location)
                     yield Garbage(Kind.STRAY, location, 0, "bytes that no row names")
+
+
+def collect(context: Context, work: Work) -> None:
+    """Take all the garbage there is: the handler of `JOB`, which needs to know nothing."""
+    count = freed = 0
+    for garbage in Collector(context).run():
+        count, freed = count + 1, freed + garbage.size
+        work.check()
+    if count:
+        _log.info("garbage collection: took %d things and freed %d bytes", count, freed)
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -1,45 +1,35 @@
-"""Work that comes round again and again."""
+"""Work that comes round again and again, once for all processes."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from typing import TYPE_CHECKING
 
+from longshore.jobs import recurring
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-_log = logging.getLogger(__name__)
+    from longshore.clock import Millis
+    from longshore.registry.context import Context
 
 
-class Recurring:
-    """Calls a function again and again in a thread of its own; a failure is logged.
+class Schedule:
+    """Enqueues what is due: a job of the kind, with nothing in it.
 
     Args:
-        name: what the work is called in the log.
-        work: the function.
-        interval: the pause between two calls, and before the first, in seconds.
+        context: the store.
+        intervals: how far apart the rounds of each kind are, in milliseconds.
     """
 
-    def __init__(self, name: str, work: Callable[[], None], interval: float) -> None:
-        self._name = name
-        self._work = work
-        self._interval = interval
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+    def __init__(self, context: Context, intervals: Mapping[str, Millis]) -> None:
+        self._context = context
+        self._intervals = intervals
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Make no further call, and wait for the one that is running."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        while not self._stopped.wait(self._interval):
-            try:
-                self._work()
-            except Exception:  # noqa: BLE001 - the next round may go better
-                _log.exception("%s failed; it will be tried again", self._name)
+    def look(self) -> None:
+        """Enqueue the rounds that are due and that no other process has enqueued."""
+        database, now = self._context.database, self._context.clock()
+        with database.read() as tx:
+            kinds = recurring.to_advance(tx, self._intervals, now)
+        for kind in kinds:
+            with database.write() as tx:
+                recurring.advance(tx, kind, self._intervals[kind], now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,11 @@ SHOWN = """{
     "Action" : "ecr:BatchGetImage"
   } ]
 }"""
+LIFECYCLE = """{"rules": [{
+    "action": {"type": "expire"},
+    "selection": {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 1},
+    "rulePriority": 1
+}]}"""
 TAGS = [{"Key": "team", "Value": "a"}, {"Key": "empty", "Value": ""}]
 FILTERS = [{"filterType": "WILDCARD", "filter": "dev*"}]
 
@@ -43,7 +47,7 @@ def test_a_template_from_its_creation_to_its_end(stage: Stage) -> None:
                 imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
                 imageTagMutabilityExclusionFilters=FILTERS,
                 repositoryPolicy=SENT,
-                lifecyclePolicy="",
+                lifecyclePolicy=LIFECYCLE,
                 appliedFor=["REPLICATION", "CREATE_ON_PUSH", "REPLICATION"],
                 customRoleArn=ROLE,
             )
@@ -60,6 +64,7 @@ def test_a_template_from_its_creation_to_its_end(stage: Stage) -> None:
                 "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
                 "imageTagMutabilityExclusionFilters": FILTERS,
                 "repositoryPolicy": SHOWN,
+                "lifecyclePolicy": LIFECYCLE,
                 "appliedFor": ["REPLICATION", "CREATE_ON_PUSH"],
                 "customRoleArn": ROLE,
                 "createdAt": created_at,
@@ -83,6 +88,7 @@ def test_a_template_from_its_creation_to_its_end(stage: Stage) -> None:
                 resourceTags=[],
                 imageTagMutability="MUTABLE",
                 repositoryPolicy="",
+                lifecyclePolicy="",
                 customRoleArn="",
             )["repositoryCreationTemplate"]
         assert changed == {
@@ -177,18 +183,25 @@ def test_a_role_is_passed_to_ecr_alone(stage: Stage) -> None:
     )
     for color, denied in (("red", True), ("blue", False)):
         tags = [{"Key": "color", "Value": color}]
-        request = {"prefix": stage.name, "appliedFor": [], "resourceTags": tags}
-        assert is_denied(person.call("CreateRepositoryCreationTemplate", request)) is denied
+        tagging = {"prefix": stage.name, "appliedFor": [], "resourceTags": tags}
+        assert is_denied(person.call("CreateRepositoryCreationTemplate", tagging)) is denied
 
 
-def test_a_policy_that_was_set_with_a_template_is_shown_like_any_other(stage: Stage) -> None:
+def test_policies_that_were_set_with_a_template_are_shown_like_any_other(stage: Stage) -> None:
     ecr = stage.server.ecr
     ecr.create_repository_creation_template(
-        prefix=stage.name, appliedFor=["CREATE_ON_PUSH"], repositoryPolicy=SENT
+        prefix=stage.name,
+        appliedFor=["CREATE_ON_PUSH"],
+        repositoryPolicy=SENT,
+        lifecyclePolicy=LIFECYCLE,
     )
     name = f"{stage.name}/app"
     answer = stage.server.oci("POST", f"/v2/{name}/blobs/uploads/")
     assert answer.status == 202
 
     assert ecr.get_repository_policy(repositoryName=name)["policyText"] == SHOWN
-    assert json.loads(SHOWN) == json.loads(SENT)
+    shown = ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"]
+    assert shown == (
+        '{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged",'
+        '"countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}'
+    )

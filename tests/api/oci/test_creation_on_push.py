@@ -15,6 +15,8 @@ from tests.support.images import oci_image
 from tests.support.threads import at_once
 
 if TYPE_CHECKING:
+    from types_boto3_ecr.type_defs import TagTypeDef
+
     from tests.api.conftest import NewServer
     from tests.support.server import Answer, RunningServer
 
@@ -260,7 +262,7 @@ def test_tags_without_a_role_are_refused_as_ecr_refuses_them(
     new_server: NewServer, compatibility: str
 ) -> None:
     server = new_server(compatibility=compatibility)
-    tags = [{"Key": "team", "Value": "a"}]
+    tags: list[TagTypeDef] = [{"Key": "team", "Value": "a"}]
     server.ecr.create_repository_creation_template(
         prefix="ROOT", appliedFor=["CREATE_ON_PUSH"], resourceTags=tags
     )

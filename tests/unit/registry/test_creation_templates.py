@@ -16,8 +16,14 @@ from longshore.errors import (
     TemplateNotFound,
 )
 from longshore.names import Registry
-from longshore.registry import creation_templates, repositories, repository_policies
+from longshore.registry import (
+    creation_templates,
+    lifecycle_policies,
+    repositories,
+    repository_policies,
+)
 from longshore.registry.creation_templates import ROOT, Changes, Scenario
+from longshore.registry.lifecycle_grammar import normal_form
 from longshore.registry.limits import Limits
 from longshore.registry.mutability import Mode, TagMutability
 from longshore.registry.repositories import Encryption
@@ -33,6 +39,11 @@ if TYPE_CHECKING:
 
 PUSH, REPLICATION = Scenario.CREATE_ON_PUSH, Scenario.REPLICATION
 POLICY = '{\n  "Version" : "2012-10-17"\n}'
+LIFECYCLE = """{"rules": [{
+    "action": {"type": "expire"},
+    "selection": {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 1},
+    "rulePriority": 1
+}]}"""
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/path/creator"
 EVERYTHING = Changes(
     description="a description",
@@ -41,6 +52,7 @@ EVERYTHING = Changes(
     mode=Mode.IMMUTABLE_WITH_EXCLUSION,
     exclusions=("dev*", "*-rc"),
     repository_policy=POLICY,
+    lifecycle_policy=LIFECYCLE,
     applied_for=(PUSH, REPLICATION),
     role_arn=ROLE,
 )
@@ -65,6 +77,8 @@ def test_a_template_has_what_was_chosen_and_else_defaults(
     assert made.tags == {"team": "a", "b": ""}
     assert made.mutability == TagMutability(Mode.IMMUTABLE_WITH_EXCLUSION, ("dev*", "*-rc"))
     assert (made.repository_policy, made.role_arn) == (POLICY, ROLE)
+    # As it was written; the repository shows it in its normal form.
+    assert made.lifecycle_policy == LIFECYCLE
     assert made.applied_for == (PUSH, REPLICATION)
     assert made.created_at == made.updated_at == clock()
     assert plain.mutability == TagMutability()
@@ -82,6 +96,7 @@ def test_a_change_leaves_what_it_does_not_name(context: Context, clock: FakeCloc
         (Changes(description=""), {"description": ""}),
         (Changes(tags={}), {"tags": {}}),
         (Changes(repository_policy=""), {"repository_policy": ""}),
+        (Changes(lifecycle_policy=""), {"lifecycle_policy": ""}),
         (Changes(role_arn=""), {"role_arn": ""}),
         (Changes(applied_for=()), {"applied_for": ()}),
         (Changes(applied_for=(REPLICATION,)), {"applied_for": (REPLICATION,)}),
@@ -110,6 +125,7 @@ def test_what_a_template_may_not_say(context: Context) -> None:
         (Changes(mode=Mode.MUTABLE, exclusions=("a",)), InvalidParameter, "not allowed when"),
         (Changes(exclusions=("a",)), InvalidParameter, "not allowed when"),
         (Changes(mode=Mode.MUTABLE_WITH_EXCLUSION), InvalidParameter, "can't be null"),
+        (Changes(lifecycle_policy="{}"), InvalidParameter, "Lifecycle policy validation failure"),
         (Changes(role_arn="creator"), InvalidParameter, "'customRoleArn'.*'Invalid ARN'"),
         (Changes(role_arn=ROLE.replace("role/", "user/")), InvalidParameter, "Invalid ARN"),
         (Changes(role_arn=ROLE.replace(ACCOUNT, "1" * 12)), InvalidParameter, "same account"),
@@ -275,6 +291,7 @@ def test_a_repository_gets_every_setting(context: Context) -> None:
     assert made.encryption_type == "AES256"
     assert repositories.tags_of(context, REGISTRY, "prod/app") == {"team": "a", "b": ""}
     assert repository_policies.get(context, REGISTRY, "prod/app") == POLICY
+    assert lifecycle_policies.get(context, REGISTRY, "prod/app").text == normal_form(LIFECYCLE)
 
 
 def test_a_repository_is_created_whole_or_not_at_all(context: Context) -> None:

@@ -1,96 +1,51 @@
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from longshore.work.schedule import Recurring
+from longshore.clock import DAY, HOUR, MINUTE
+from longshore.jobs import ledger
+from longshore.work.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
-
-AT_ONCE = 0.0
-NEVER = 1e6
-# Nothing takes so long; a test that waits for it hangs no longer than this.
-FAR_TOO_LONG = 60
+    from longshore.registry.context import Context
+    from tests.support.clock import FakeClock
 
 
-class Work:
-    """Work that counts how often it was called, and tells when it was often enough."""
-
-    def __init__(self, often: int, do: Callable[[], None] = lambda: None) -> None:
-        self.calls = 0
-        self.was_called = threading.Event()
-        self._often = often
-        self._do = do
-
-    def __call__(self) -> None:
-        self.calls += 1
-        if self.calls >= self._often:
-            self.was_called.set()
-        self._do()
+def enqueued(context: Context) -> list[str]:
+    with context.database.read() as tx:
+        return [entry.kind for entry in ledger.list_some(tx)]
 
 
-def fail() -> None:
-    raise ValueError("the disk is on fire")
+def test_a_schedule_enqueues_each_kind_in_its_own_time(context: Context, clock: FakeClock) -> None:
+    schedule = Schedule(context, {"hourly": HOUR, "daily": DAY})
+    schedule.look()
+    clock.advance(HOUR - 1)
+    schedule.look()
+    assert enqueued(context) == []
+    clock.advance(1)
+    schedule.look()
+    assert enqueued(context) == ["hourly"]
+    clock.advance(DAY - HOUR)
+    schedule.look()
+    assert enqueued(context) == ["hourly", "daily"]
 
 
-def test_work_is_called_again_and_again_until_it_is_stopped() -> None:
-    work = Work(often=5)
-    recurring = Recurring("sweeping", work, AT_ONCE)
-    recurring.start()
-    assert work.was_called.wait(FAR_TOO_LONG)
-    recurring.stop()
-    calls = work.calls
-    assert calls >= 5
-    # The thread has ended: nobody is left to call it.
-    assert "sweeping" not in {thread.name for thread in threading.enumerate()}
-    assert work.calls == calls
+def test_a_schedule_with_nothing_to_enqueue_writes_nothing(
+    context: Context, clock: FakeClock
+) -> None:
+    schedule = Schedule(context, {"hourly": HOUR})
+    schedule.look()
+    clock.advance(MINUTE)
+    context.database.generation()
+    before = context.database.generation()
+    schedule.look()
+    assert context.database.generation() == before
 
 
-def test_work_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    work = Work(often=3, do=fail)
-    recurring = Recurring("sweeping", work, AT_ONCE)
-    recurring.start()
-    assert work.was_called.wait(FAR_TOO_LONG)
-    recurring.stop()
-    assert "sweeping failed; it will be tried again" in caplog.messages
-    assert "the disk is on fire" in caplog.text
-
-
-def test_work_waits_before_its_first_call_and_is_stopped_while_it_waits() -> None:
-    work = Work(often=1)
-    recurring = Recurring("sweeping", work, NEVER)
-    recurring.start()
-    recurring.stop()
-    assert work.calls == 0
-
-
-def test_who_stops_work_waits_for_the_call_that_is_running() -> None:
-    entered, leave, left = threading.Event(), threading.Event(), threading.Event()
-
-    def work() -> None:
-        entered.set()
-        assert leave.wait(FAR_TOO_LONG)
-        left.set()
-
-    recurring = Recurring("sweeping", work, AT_ONCE)
-    recurring.start()
-    assert entered.wait(FAR_TOO_LONG)
-    stopping = threading.Thread(target=recurring.stop)
-    stopping.start()
-    assert stopping.is_alive()
-    leave.set()
-    stopping.join()
-    assert left.is_set()
-
-
-def test_a_process_can_end_while_work_goes_on() -> None:
-    work = Work(often=1)
-    recurring = Recurring("sweeping", work, AT_ONCE)
-    recurring.start()
-    assert work.was_called.wait(FAR_TOO_LONG)
-    [thread] = [thread for thread in threading.enumerate() if thread.name == "sweeping"]
-    assert thread.daemon
-    recurring.stop()
+def test_two_processes_have_one_schedule(context: Context, clock: FakeClock) -> None:
+    schedules = [Schedule(context, {"hourly": HOUR}) for _ in range(2)]
+    for _ in range(2):
+        for schedule in schedules:
+            schedule.look()
+        clock.advance(HOUR)
+    assert enqueued(context) == ["hourly"]

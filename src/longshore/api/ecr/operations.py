@@ -11,6 +11,7 @@ from longshore.api.aws.operations import Operation
 from longshore.api.ecr import (
     images,
     layers,
+    lifecycle,
     needs,
     policies,
     pull_times,
@@ -30,6 +31,7 @@ _ONLY_READ = frozenset(
         "DescribeRepositories",
         "DescribeRepositoryCreationTemplates",
         "GetAccountSetting",
+        "GetLifecyclePolicy",
         "GetRegistryPolicy",
         "GetRepositoryPolicy",
         "ListImageReferrers",
@@ -56,6 +58,19 @@ _REPOSITORIES: dict[str, tuple[Handler, Needs]] = {
     "SetRepositoryPolicy": (policies.set_repository_policy, needs.on_the_repository),
     "GetRepositoryPolicy": (policies.get_repository_policy, needs.on_the_repository),
     "DeleteRepositoryPolicy": (policies.delete_repository_policy, needs.on_the_repository),
+}
+_LIFECYCLE: dict[str, tuple[Handler, Needs]] = {
+    "PutLifecyclePolicy": (lifecycle.put_lifecycle_policy, needs.on_the_repository),
+    "GetLifecyclePolicy": (lifecycle.get_lifecycle_policy, needs.on_the_repository),
+    "DeleteLifecyclePolicy": (lifecycle.delete_lifecycle_policy, needs.on_the_repository),
+    "StartLifecyclePolicyPreview": (
+        lifecycle.start_lifecycle_policy_preview,
+        needs.on_the_repository,
+    ),
+    "GetLifecyclePolicyPreview": (
+        lifecycle.get_lifecycle_policy_preview,
+        needs.on_the_repository,
+    ),
 }
 _LAYERS: dict[str, tuple[Handler, Needs]] = {
     "BatchCheckLayerAvailability": (
@@ -98,6 +113,14 @@ _PULL_TIMES: dict[str, tuple[Handler, Needs]] = {
 
 OPERATIONS: dict[str, Operation] = {
     name: Operation(handler, _ACTIONS.get(name, f"ecr:{name}"), needed, name in _ONLY_READ)
-    for group in (_REPOSITORIES, _LAYERS, _IMAGES, _REGISTRY, _TEMPLATES, _PULL_TIMES)
+    for group in (
+        _REPOSITORIES,
+        _LIFECYCLE,
+        _LAYERS,
+        _IMAGES,
+        _REGISTRY,
+        _TEMPLATES,
+        _PULL_TIMES,
+    )
     for name, (handler, needed) in group.items()
 }

@@ -1,4 +1,4 @@
-"""Repository creation templates, and when and how often images are pulled."""
+"""Repository creation templates, and what is known of pulls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -18,8 +18,7 @@ def _name(length: int) -> sa.String:
 
 
 def upgrade() -> None:
-    """Make the tables, and the column of images."""
-    op.add_column("images", sa.Column("last_pulled_at", sa.BigInteger()))
+    """Make the tables."""
     op.create_table(
         "repository_creation_templates",
         sa.Column("account", sa.String(12), nullable=False),

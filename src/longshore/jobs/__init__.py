@@ -1,0 +1,1 @@
+"""The queue: work that must not be forgotten, and who does it."""

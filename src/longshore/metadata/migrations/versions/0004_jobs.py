@@ -1,0 +1,42 @@
+"""Work that must not be forgotten, and when recurring work is due."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "jobs",
+        sa.Column("id", _ROW_ID, sa.Identity(), nullable=False),
+        sa.Column("kind", sa.String(64), nullable=False),
+        sa.Column("key", sa.String(512), nullable=True),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("enqueued_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.String(255), nullable=True),
+        sa.Column("lease", sa.String(36), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("failed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("kind", "key", "state", name=op.f("uq_jobs_kind_key_state")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_jobs_kind_due_at"), "jobs", ["kind", "due_at"])
+    op.create_table(
+        "recurring_jobs",
+        sa.Column("kind", sa.String(64), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_recurring_jobs")),
+    )

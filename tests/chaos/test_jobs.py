@@ -1,0 +1,160 @@
+"""SIGKILL to workers in the middle of jobs: nothing is lost, and nothing that counts done twice."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from longshore.jobs import ledger, queue
+from longshore.metadata.database import Database
+from longshore.metadata.migrate import migrate
+from tests.chaos.job_effects import EFFECTS, KIND, LEASE
+from tests.docs.pages import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WORKERS = 2
+STEPS = ("taken", "written", "finished", "committed")
+IN_TRANSACTION = ("written", "finished")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many jobs there are, and how likely a worker dies at each step of one."""
+
+    jobs: int
+    danger: float
+    seed: int
+
+
+class Worker:
+    """A process that does jobs, as far as it is let."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.job_worker", url, str(directory)],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def step(self) -> str:
+        """Wait until it asks whether to go on, and tell where it is."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def go_on(self) -> None:
+        """Let it take one more step."""
+        stdin: IO[str] | None = self._process.stdin
+        assert stdin is not None
+        stdin.write("\n")
+        stdin.flush()
+
+    def kill(self) -> None:
+        """Kill it where it stands."""
+        self._process.kill()
+        with suppress(BrokenPipeError):
+            self._process.communicate()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of the test's own, with a table of effects in it."""
+    database = Database(database_url)
+    migrate(database)
+    with database.write() as tx:
+        EFFECTS.create(tx)
+    yield database
+    database.close()
+
+
+class Ordeal:
+    """Workers that are killed again and again, and a clock that tells when they have been.
+
+    They take turns, each as far as where it holds no lock: SQLite has one writer. So a worker is
+    killed while others have jobs, and some find out too late that their lease is over.
+    """
+
+    def __init__(self, database: Database, url: str, home: Path, plan: Plan) -> None:
+        self._database, self._url, self._home, self._plan = database, url, home, plan
+        self._random = random.Random(plan.seed)
+        self._now = 1_000_000
+        self._killed: set[str] = set()
+        self._pass(0)
+
+    def run(self) -> set[str]:
+        """Have all jobs done; return the steps at which workers were killed."""
+        self._enqueue()
+        workers = [self._hire() for _ in range(WORKERS)]
+        try:
+            while self._is_work_left():
+                turn = self._random.randrange(WORKERS)
+                if not self._drive(workers[turn]):
+                    workers[turn].kill()
+                    workers[turn] = self._hire()
+                    self._pass(LEASE)
+        finally:
+            for worker in workers:
+                worker.kill()
+        return self._killed
+
+    def _hire(self) -> Worker:
+        return Worker(self._url, self._home)
+
+    def _drive(self, worker: Worker) -> bool:
+        """Let a worker come to where it holds no lock; tell whether it survived that."""
+        while True:
+            worker.go_on()
+            step = worker.step()
+            # Each place once for certain, and then by chance.
+            if step in STEPS and self._is_fatal(step):
+                self._killed.add(step)
+                return False
+            if step not in IN_TRANSACTION:
+                return True
+
+    def _is_fatal(self, step: str) -> bool:
+        return step not in self._killed or self._random.random() < self._plan.danger
+
+    def _enqueue(self) -> None:
+        with self._database.write() as tx:
+            for n in range(self._plan.jobs):
+                queue.enqueue(tx, KIND, {"n": n}, now=self._now)
+
+    def _is_work_left(self) -> bool:
+        with self._database.read() as tx:
+            return bool(ledger.list_some(tx))
+
+    def _pass(self, time: int) -> None:
+        self._now += time
+        new = self._home / "new"
+        new.write_text(str(self._now))
+        new.replace(self._home / "now")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(jobs=8, danger=0.02, seed=1),
+        pytest.param(Plan(jobs=100, danger=0.1, seed=2), marks=pytest.mark.slow),
+    ],
+    ids=["few", "many"],
+)
+def test_workers_that_are_killed_lose_nothing_and_do_nothing_twice(
+    database: Database, database_url: str, tmp_path: Path, plan: Plan
+) -> None:
+    killed = Ordeal(database, database_url, tmp_path, plan).run()
+    assert killed == set(STEPS)
+    with database.read() as tx:
+        effects = tx.execute(select(EFFECTS.c.n)).scalars().all()
+    assert sorted(effects) == list(range(plan.jobs))
