@@ -309,6 +309,54 @@ class LifecyclePolicyPreviewInProgress(RegistryError):
         )
 
 
+class TemplateNotFound(RegistryError):
+    """The registry has no repository creation template with this prefix."""
+
+    code = "TemplateNotFoundException"
+
+    def __init__(self, prefix: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository creation template with the prefix '{prefix}' does not exist "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class TemplateAlreadyExists(RegistryError):
+    """The registry has a repository creation template with this prefix."""
+
+    code = "TemplateAlreadyExistsException"
+
+    def __init__(self, prefix: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository creation template with the prefix '{prefix}' already exists "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class ExclusionNotFound(RegistryError):
+    """The pulls of this principal leave their times, as everybody's do."""
+
+    code = "ExclusionNotFoundException"
+
+    def __init__(self, principal_arn: str, registry_id: str) -> None:
+        super().__init__(
+            f"The pull time update exclusion for the principal with ARN '{principal_arn}' does "
+            f"not exist in the registry with id '{registry_id}'"
+        )
+
+
+class ExclusionAlreadyExists(RegistryError):
+    """The pulls of this principal leave no times already."""
+
+    code = "ExclusionAlreadyExistsException"
+
+    def __init__(self, principal_arn: str, registry_id: str) -> None:
+        super().__init__(
+            f"The pull time update exclusion for the principal with ARN '{principal_arn}' already "
+            f"exists in the registry with id '{registry_id}'"
+        )
+
+
 class InvalidTagParameter(RegistryError):
     """The key of a resource tag is empty, too long or reserved, or its value is too long."""
 

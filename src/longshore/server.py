@@ -54,6 +54,7 @@ from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
+from longshore.work.pull_recorder import PullRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -121,6 +122,7 @@ def open_context(settings: Settings) -> Context:
             system_clock,
             settings.key_hosts,
         ),
+        creates_on_push=settings.create_on_push,
     )
 
 
@@ -240,18 +242,21 @@ def create_app(
         proxies=Proxies(settings.proxy_networks),
     )
     runner = create_runner(settings, context) if settings.jobs else None
+    pulls = PullRecorder(context, settings.pulls_interval)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             scope = {**scope, "scheme": settings.scheme}
             return await app(scope, receive, send)
         await receive()
+        pulls.start()
         if runner is not None:
             runner.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if runner is not None:
             await workers.run(runner.stop)
+        await workers.run(pulls.stop)
         workers.close()
         trail.close()
         context.database.close()

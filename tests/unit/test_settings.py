@@ -44,6 +44,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "identities_file": ("/etc/identities.yaml", Path("/etc/identities.yaml")),
     "audit": ("false", False),
     "audit_file": ("/var/log/longshore.json", Path("/var/log/longshore.json")),
+    "create_on_push": ("true", True),
+    "pulls_interval": ("2.5", 2.5),
     "audit_file_size": ("1000", 1000),
     "audit_files_kept": ("0", 0),
     "audit_to_stdout": ("true", True),

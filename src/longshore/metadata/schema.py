@@ -313,6 +313,50 @@ lifecycle_preview_images = Table(
     Index(None, "repository_id", "digest"),
 )
 
+# What becomes of repositories that nobody creates expressly, by the beginning of their names.
+repository_creation_templates = Table(
+    "repository_creation_templates",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    # The prefix without a slash at its end; empty for ROOT.
+    Column("namespace", _name(256), primary_key=True),
+    # As it was given.
+    Column("prefix", String(256), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("encryption_type", String(16), nullable=False),
+    Column("resource_tags", JSON, nullable=False),
+    Column("tag_mutability", String(32), nullable=False),
+    Column("tag_mutability_exclusions", JSON, nullable=False),
+    # In ECR's normal form; empty for none.
+    Column("repository_policy", Text, nullable=False),
+    # As it was given; empty for none.
+    Column("lifecycle_policy", Text, nullable=False),
+    Column("applied_for", JSON, nullable=False),
+    # Empty for none.
+    Column("custom_role_arn", String(2048), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# Users and roles whose pulls leave no times behind.
+pull_time_exclusions = Table(
+    "pull_time_exclusions",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    Column("principal_arn", _name(200), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# How often manifests were pulled. Apart from `repositories`, whose rows decide on every request.
+repository_pulls = Table(
+    "repository_pulls",
+    metadata,
+    _part_of_repository(),
+    Column("count", BigInteger, nullable=False),
+)
+
 # Bytes in the blob store. A row is written after its bytes are durable.
 blobs = Table(
     "blobs",

@@ -86,13 +86,23 @@ _DESCRIBE_LAYERS = update(schema.layers).where(
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest as it was pushed, with the tag it was asked by or pushed under."""
+    """A manifest as it was pushed, with the tag it was asked by or pushed under.
+
+    Attributes:
+        converted_from: the digest of the image, where this is another form of its manifest.
+    """
 
     digest: Digest
     media_type: str
     content: bytes
     tag: str | None
     subject: str | None = None
+    converted_from: Digest | None = None
+
+    @property
+    def image_digest(self) -> Digest:
+        """The digest under which the repository holds the image."""
+        return self.converted_from or self.digest
 
 
 def put(

@@ -51,14 +51,18 @@ def put(context: Context, registry: Registry, repository: str, text: str) -> Lif
     check_built(parse(text))
     policy = LifecyclePolicy(normal_form(text))
     with context.database.write() as tx:
-        found = repositories.find(tx, registry, repository, lock=True)
-        upsert(
-            tx,
-            _TABLE,
-            {"repository_id": found.id},
-            {"document": policy.text, "evaluated_at": policy.evaluated_at},
-        )
+        write(tx, repositories.find(tx, registry, repository, lock=True).id, policy)
     return policy
+
+
+def write(tx: Connection, repository_id: int, policy: LifecyclePolicy) -> None:
+    """Give a repository, which is locked or new, a policy that was checked."""
+    upsert(
+        tx,
+        _TABLE,
+        {"repository_id": repository_id},
+        {"document": policy.text, "evaluated_at": policy.evaluated_at},
+    )
 
 
 def get(context: Context, registry: Registry, repository: str) -> LifecyclePolicy:

@@ -24,6 +24,7 @@ from tests.api.ecr.refusal_cases import (
 )
 from tests.api.ecr.refusals import check_refusal, constraint
 from tests.api.ecr.repository_refusals import IN_A_REPOSITORY, ON_A_RESOURCE, PAGING, REPOSITORIES
+from tests.api.ecr.template_refusals import EXCLUDING, LISTING, NAMING, PULL_TIMES, TEMPLATES
 from tests.support.images import oci_image
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ NEVER_HERE = {
         )
     },
     ("UntagResource", "TooManyTagsException"): "fewer tags are never too many",
+    **{
+        (operation, "ValidationException"): "InvalidParameterException says it"
+        for operation in (*NAMING, *EXCLUDING, *LISTING)
+    },
+    ("DeregisterPullTimeUpdateExclusion", "LimitExceededException"): "nothing limits it",
+    ("ListPullTimeUpdateExclusions", "LimitExceededException"): "nothing limits it",
 }
 
 
@@ -105,6 +112,8 @@ REFUSALS = [
     *IMAGES,
     *LIFECYCLE,
     *POLICIES,
+    *TEMPLATES,
+    *PULL_TIMES,
     *REGISTRY,
 ]
 
@@ -137,7 +146,13 @@ def test_refusals(case: Refusal, stage: Stage) -> None:
 
 LIMITED = {
     (operation, "LimitExceededException")
-    for operation in ("CreateRepository", "UploadLayerPart", "PutImage")
+    for operation in (
+        "CreateRepository",
+        "UploadLayerPart",
+        "PutImage",
+        "CreateRepositoryCreationTemplate",
+        "RegisterPullTimeUpdateExclusion",
+    )
 }
 
 

@@ -14,8 +14,10 @@ from longshore.api.ecr import (
     lifecycle,
     needs,
     policies,
+    pull_times,
     registry,
     repositories,
+    templates,
 )
 
 if TYPE_CHECKING:
@@ -27,12 +29,14 @@ _ONLY_READ = frozenset(
         "DescribeImages",
         "DescribeRegistry",
         "DescribeRepositories",
+        "DescribeRepositoryCreationTemplates",
         "GetAccountSetting",
         "GetLifecyclePolicy",
         "GetRegistryPolicy",
         "GetRepositoryPolicy",
         "ListImageReferrers",
         "ListImages",
+        "ListPullTimeUpdateExclusions",
         "ListTagsForResource",
     }
 )
@@ -95,9 +99,28 @@ _REGISTRY: dict[str, tuple[Handler, Needs]] = {
     "GetRegistryPolicy": (policies.get_registry_policy, needs.on_the_registry),
     "DeleteRegistryPolicy": (policies.delete_registry_policy, needs.on_the_registry),
 }
+_TEMPLATES: dict[str, tuple[Handler, Needs]] = {
+    "CreateRepositoryCreationTemplate": (templates.create, needs.to_make_templates),
+    "DescribeRepositoryCreationTemplates": (templates.describe, needs.on_the_registry),
+    "UpdateRepositoryCreationTemplate": (templates.update, needs.to_make_templates),
+    "DeleteRepositoryCreationTemplate": (templates.delete, needs.on_the_registry),
+}
+_PULL_TIMES: dict[str, tuple[Handler, Needs]] = {
+    "RegisterPullTimeUpdateExclusion": (pull_times.register_exclusion, needs.on_the_registry),
+    "DeregisterPullTimeUpdateExclusion": (pull_times.deregister_exclusion, needs.on_the_registry),
+    "ListPullTimeUpdateExclusions": (pull_times.list_exclusions, needs.on_the_registry),
+}
 
 OPERATIONS: dict[str, Operation] = {
     name: Operation(handler, _ACTIONS.get(name, f"ecr:{name}"), needed, name in _ONLY_READ)
-    for group in (_REPOSITORIES, _LIFECYCLE, _LAYERS, _IMAGES, _REGISTRY)
+    for group in (
+        _REPOSITORIES,
+        _LIFECYCLE,
+        _LAYERS,
+        _IMAGES,
+        _REGISTRY,
+        _TEMPLATES,
+        _PULL_TIMES,
+    )
     for name, (handler, needed) in group.items()
 }

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longshore.api.http import Response
+from longshore.api.oci.creation import creating
 from longshore.errors import (
     ImageAlreadyExists,
     ImageNotFound,
@@ -29,6 +30,9 @@ _MAX_TAGS_OF_A_PUSH = 10
 def get(call: Call) -> Response:
     """GET or HEAD /v2/<name>/manifests/<reference>."""
     manifest = _find(call)
+    # Who looks whether it is there, or what it is, doesn't pull it.
+    if call.request.method == "GET":
+        call.note_pull(manifest.image_digest)
     return Response(
         200,
         {
@@ -45,15 +49,18 @@ def put(call: Call) -> Response:
     tags = _tags_beside(call) if digest is not None else [_checked_tag(call.argument)]
     # The same manifest under the same tags is what the client wanted.
     with suppress(ImageAlreadyExists):
-        images.put(
-            call.context,
-            call.registry,
-            call.name,
-            call.body,
-            media_type=call.request.header(b"content-type"),
-            tag=next(iter(tags), None),
-            digest=digest,
-            more_tags=tags[1:],
+        creating(
+            call,
+            lambda: images.put(
+                call.context,
+                call.registry,
+                call.name,
+                call.body,
+                media_type=call.request.header(b"content-type"),
+                tag=next(iter(tags), None),
+                digest=digest,
+                more_tags=tags[1:],
+            ),
         )
     computed = digest or Digest.of(call.body)
     headers = {
