@@ -274,6 +274,89 @@ class RegistryPolicyNotFound(RegistryError):
         super().__init__(f"Registry policy does not exist in the registry with id '{registry_id}'")
 
 
+class LifecyclePolicyNotFound(RegistryError):
+    """The repository has no lifecycle policy."""
+
+    code = "LifecyclePolicyNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Lifecycle policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class LifecyclePolicyPreviewNotFound(RegistryError):
+    """The repository never had a preview of a lifecycle policy."""
+
+    code = "LifecyclePolicyPreviewNotFoundException"
+
+    def __init__(self, name: str, registry_id: str) -> None:
+        super().__init__(
+            f"Lifecycle policy preview does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class LifecyclePolicyPreviewInProgress(RegistryError):
+    """The repository's last preview of a lifecycle policy isn't complete yet."""
+
+    code = "LifecyclePolicyPreviewInProgressException"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The previous lifecycle policy preview request has not completed. Wait and try again."
+        )
+
+
+class TemplateNotFound(RegistryError):
+    """The registry has no repository creation template with this prefix."""
+
+    code = "TemplateNotFoundException"
+
+    def __init__(self, prefix: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository creation template with the prefix '{prefix}' does not exist "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class TemplateAlreadyExists(RegistryError):
+    """The registry has a repository creation template with this prefix."""
+
+    code = "TemplateAlreadyExistsException"
+
+    def __init__(self, prefix: str, registry_id: str) -> None:
+        super().__init__(
+            f"The repository creation template with the prefix '{prefix}' already exists "
+            f"in the registry with id '{registry_id}'"
+        )
+
+
+class ExclusionNotFound(RegistryError):
+    """The pulls of this principal leave their times, as everybody's do."""
+
+    code = "ExclusionNotFoundException"
+
+    def __init__(self, principal_arn: str, registry_id: str) -> None:
+        super().__init__(
+            f"The pull time update exclusion for the principal with ARN '{principal_arn}' does "
+            f"not exist in the registry with id '{registry_id}'"
+        )
+
+
+class ExclusionAlreadyExists(RegistryError):
+    """The pulls of this principal leave no times already."""
+
+    code = "ExclusionAlreadyExistsException"
+
+    def __init__(self, principal_arn: str, registry_id: str) -> None:
+        super().__init__(
+            f"The pull time update exclusion for the principal with ARN '{principal_arn}' already "
+            f"exists in the registry with id '{registry_id}'"
+        )
+
+
 class InvalidTagParameter(RegistryError):
     """The key of a resource tag is empty, too long or reserved, or its value is too long."""
 

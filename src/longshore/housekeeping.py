@@ -11,7 +11,7 @@ from longshore.events.lines import Lines
 from longshore.events.webhooks import Webhook, read_secret
 from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
-from longshore.work import collector, event_delivery
+from longshore.work import collector, event_delivery, lifecycle
 from longshore.work.event_delivery import Courier, Keeping, Outbox
 from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
@@ -37,6 +37,11 @@ def create_runner(settings: Settings, context: Context) -> Runner:
     handlers = {
         # The next round will take what this one has left.
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
+        lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
+        lifecycle.RUN: Handler(partial(lifecycle.run, context), terms=lifecycle.TERMS_OF_RUN),
+        lifecycle.PREVIEW: Handler(
+            partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
+        ),
         event_delivery.JOB: Handler(
             Courier(context, receivers).run,
             concurrency=max(1, len(receivers)),
@@ -46,6 +51,7 @@ def create_runner(settings: Settings, context: Context) -> Runner:
     }
     intervals = {
         collector.JOB: round(settings.collect_interval * SECOND),
+        lifecycle.ROUND: round(settings.lifecycle_interval * SECOND),
         event_delivery.FORGETTING: _FORGETTING_INTERVAL,
     }
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import gc
 import io
 import logging
 import resource
@@ -53,6 +54,7 @@ from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
 from longshore.transport import Patience, http_protocol
+from longshore.work.pull_recorder import PullRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,6 +73,10 @@ _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
 _BACKLOG = 2048
+# Objects that may come to be before the youngest are looked through; a request makes dozens.
+_GARBAGE_THRESHOLD = 20_000
+
+_log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -116,6 +122,7 @@ def open_context(settings: Settings) -> Context:
             system_clock,
             settings.key_hosts,
         ),
+        creates_on_push=settings.create_on_push,
     )
 
 
@@ -146,7 +153,9 @@ def prepare(settings: Settings) -> Start:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
     try:
         _ensure_identity(context, settings)
-        return _ensure_administrator(context, settings)
+        start = _ensure_administrator(context, settings)
+        _apply_identities_file(context, settings)
+        return start
     finally:
         context.database.close()
 
@@ -233,18 +242,21 @@ def create_app(
         proxies=Proxies(settings.proxy_networks),
     )
     runner = create_runner(settings, context) if settings.jobs else None
+    pulls = PullRecorder(context, settings.pulls_interval)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             scope = {**scope, "scheme": settings.scheme}
             return await app(scope, receive, send)
         await receive()
+        pulls.start()
         if runner is not None:
             runner.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if runner is not None:
             await workers.run(runner.stop)
+        await workers.run(pulls.stop)
         workers.close()
         trail.close()
         context.database.close()
@@ -404,7 +416,15 @@ def _app_of_process(
     # A worker process begins with nothing: not even with a log.
     configure_logging(settings)
     end_with_supervisor()
-    return create_app(settings)
+    app = create_app(settings)
+    _let_garbage_wait()
+    return app
+
+
+def _let_garbage_wait() -> None:
+    """Look for cyclic garbage seldom, and never among what the start made, which stays."""
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
 def _raise_descriptor_limit() -> None:
@@ -439,6 +459,25 @@ def _ensure_administrator(context: Context, settings: Settings) -> Start:
             raise CannotStart(f"{credentials_file(settings)} is gone as soon as it is written.")
         operators.create(context, tx, settings.account, _ADMINISTRATOR, key)
     return Start(key, is_first=True)
+
+
+def _apply_identities_file(context: Context, settings: Settings) -> None:
+    if settings.identities_file is None:
+        return
+    # Not at the top: few servers have such a file, and only a start needs it.
+    from longshore.identity.declared.applying import apply  # noqa: PLC0415
+    from longshore.identity.declared.declaration import read_declaration  # noqa: PLC0415
+    from longshore.identity.declared.yaml_reader import InvalidFile  # noqa: PLC0415
+
+    file = settings.identities_file
+    try:
+        changes = apply(context, read_declaration(file))
+    except OSError as error:
+        raise CannotStart(f"identities_file {file} can't be read: {error.strerror}.") from error
+    except InvalidFile as error:
+        raise CannotStart(f"identities_file {file}: {error}.") from error
+    for change in changes:
+        _log.info("%s: %s %s of %s", file, change.verb, change.what, change.account)
 
 
 def _check_account(settings: Settings, account: str) -> None:

@@ -134,6 +134,14 @@ class LimitSettings(BaseModel):
         _ECRS.resource_tags_per_repository,
         description="Resource tags (keys and values) of a repository.",
     )
+    creation_templates_per_registry: Positive = Field(
+        _ECRS.creation_templates_per_registry,
+        description="Repository creation templates of a registry.",
+    )
+    pull_time_exclusions_per_registry: Positive = Field(
+        _ECRS.pull_time_exclusions_per_registry,
+        description="Principals of a registry whose pulls leave no pull time.",
+    )
     layer_size: Positive = Field(_ECRS.layer_size, description="The largest layer.")
     layer_parts: Positive = Field(
         _ECRS.layer_parts, description="Parts of one UploadLayerPart upload."
@@ -307,10 +315,24 @@ class Settings(BaseSettings):
     collect_interval: NonNegativeNumber = Field(
         HOUR, description="How many seconds lie between two garbage collections; 0 for none."
     )
+    lifecycle_interval: NonNegativeNumber = Field(
+        6 * HOUR,
+        description="How many seconds lie between two runs of all lifecycle policies; 0 for none.",
+    )
     jobs: bool = Field(
         default=True,
         description="Whether the server does the work that is queued, too; without, `longshore "
         "worker` has to.",
+    )
+    create_on_push: bool = Field(
+        default=False,
+        description="Whether a push to a repository that doesn't exist creates it, with default "
+        "settings, where no repository creation template says so.",
+    )
+    pulls_interval: PositiveNumber = Field(
+        60.0,
+        description="How many seconds pulls are remembered before their times and their number "
+        "are written into the database.",
     )
     audit: bool = Field(
         default=True, description="Whether each request leaves a record in the audit trail."

@@ -7,6 +7,9 @@ it in `scope["extensions"]` may use it; they send copies elsewhere.
 Large bodies come from the client without passing through the parser: the extension `DIRECT_BODY`,
 offered there too, reads what is left of a body of known length into the application's memory.
 
+What needs no waiting can be had without ASGI's messages: `WHOLE_BODY` returns a body that has come
+already, and `WHOLE_ANSWER` sends head and body of an answer in one write.
+
 No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
 socket that doesn't block: a full one ends the thread's turn, and the event loop waits for room.
 
@@ -26,12 +29,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from longshore.api.workers import settled
+from longshore.direct_body import WORTH_READING, DirectBody, wake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from uvicorn import _types as asgi
     from uvicorn.config import Config
@@ -48,13 +52,19 @@ DIRECT_BODY = "longshore.request.directbody"
 answered, or None where there is none: where its length isn't known, and where little is left of it.
 What `receive` gave before is the beginning of the body; nothing may be received after it."""
 
+WHOLE_BODY = "longshore.request.wholebody"
+"""An extension of our own: a function that returns what is left of the body if all of it has come,
+else None."""
+
+WHOLE_ANSWER = "longshore.response.whole"
+"""An extension of our own: a function of status, headers and body (empty to HEAD) that sends an
+answer and returns True, or does nothing and returns False: then messages have to."""
+
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 # What a thread sends before others have their turn.
 _TURN = 8 * 1024 * 1024
 _PIECE = 256 * 1024
 # A file system that can't do it says one of these.
-# Less than this isn't worth leaving the parser out for, nor waking up for.
-_WORTH_READING = 256 * 1024
 _ZEROS = bytes(64 * 1024)
 _NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
@@ -128,7 +138,7 @@ class Connection(HttpToolsProtocol):
             self._answered.disconnected = True
         super().connection_lost(exc)
         self._stop_expecting()
-        _wake(self._writable)
+        wake(self._writable)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; give up on a client that says nothing with many bytes."""
@@ -194,6 +204,30 @@ class Connection(HttpToolsProtocol):
         cycle = self._answered
         return cycle is not None and cycle.response_started and not cycle.response_complete
 
+    # Answers to the client.
+
+    def _send_whole(
+        self,
+        cycle: RequestResponseCycle,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+    ) -> bool:
+        self._end_direct_body()
+        may_wait = self.flow.write_paused or self.transport.is_closing() or cycle.disconnected
+        if may_wait or cycle.response_started or not cycle.keep_alive:
+            return False
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+        if any(line.count(b"\r") + line.count(b"\n") != 2 for line in lines):
+            raise RuntimeError("Invalid HTTP header")
+        head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(head + body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
     # Files to the client.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
@@ -223,11 +257,15 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
                 raise ConnectionResetError("the client is gone") from error
 
-        extensions: dict[str, Any] = {STOPPING: self._stopping}
+        extensions: dict[str, Any] = {
+            STOPPING: self._stopping,
+            WHOLE_BODY: partial(_whole_body, cycle),
+            WHOLE_ANSWER: partial(self._send_whole, cycle),
+        }
         if self.scheme == "http":
             extensions[ZERO_COPY_SEND] = {}
             extensions[DIRECT_BODY] = partial(self._begin_direct_body, cycle)
-        scope = cast("asgi.Scope", {**scope, "extensions": extensions})
+        scope["extensions"] = extensions  # type: ignore[typeddict-unknown-key]
         try:
             await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
         finally:
@@ -238,7 +276,7 @@ class Connection(HttpToolsProtocol):
     def _begin_direct_body(self, cycle: RequestResponseCycle) -> DirectBody | None:
         left = _announced_length(cycle.scope) - self._parsed_of_body
         # What follows on a request to speak another protocol is no body.
-        if left < _WORTH_READING or self.transport.is_closing() or self.parser.should_upgrade():
+        if left < WORTH_READING or self.transport.is_closing() or self.parser.should_upgrade():
             return None
         self.flow.pause_reading()
         client = self.transport.get_extra_info("socket")
@@ -307,7 +345,7 @@ class Connection(HttpToolsProtocol):
 
     async def _wait_for_room(self, client: int) -> None:
         self._writable = self.loop.create_future()
-        self.loop.add_writer(client, _wake, self._writable)
+        self.loop.add_writer(client, wake, self._writable)
         try:
             await self._writable
         finally:
@@ -327,84 +365,15 @@ class Connection(HttpToolsProtocol):
             await settled(sending)
 
 
-class DirectBody:
-    """What is left of a request's body, as it comes out of the socket.
-
-    Args:
-        loop: the event loop.
-        client: the connection's socket, which doesn't block.
-        size: how many bytes are left.
-
-    Attributes:
-        left: how many are left now.
-        read: how many were read.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, client: socket.socket, size: int) -> None:
-        self.left = size
-        self.read = 0
-        self._loop = loop
-        # One of our own, as for files.
-        self._client = client.dup()
-
-    async def read_into(self, buffer: memoryview, patience: float) -> int:
-        """Fill `buffer` with what follows of the body; less only at its end.
-
-        Returns:
-            How many bytes it was.
-
-        Raises:
-            TimeoutError: no byte came for `patience` seconds.
-            ConnectionError: the client broke off. What it had sent has been counted in `read`.
-        """
-        wanted = min(len(buffer), self.left)
-        filled = self._read_what_came(buffer[:wanted])
-        while filled < wanted:
-            woken = await self._wait_for(min(_WORTH_READING, wanted - filled), patience)
-            came = self._read_what_came(buffer[filled:wanted])
-            if came == 0 and not woken:
-                raise TimeoutError
-            filled += came
-        return filled
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._client.close()
-
-    def _read_what_came(self, buffer: memoryview) -> int:
-        try:
-            came = self._client.recv_into(buffer)
-        except BlockingIOError:
-            return 0
-        if came == 0:
-            raise ConnectionResetError("the body ends early")
-        self.left -= came
-        self.read += came
-        return came
-
-    async def _wait_for(self, size: int, patience: float) -> bool:
-        """Wait until `size` bytes have come, or `patience` seconds; tell which it was."""
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-        waiter = self._loop.create_future()
-        self._loop.add_reader(self._client, _wake, waiter)
-        try:
-            async with asyncio.timeout(patience):
-                await waiter
-        except TimeoutError:
-            return False
-        finally:
-            self._loop.remove_reader(self._client)
-        return True
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    if cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    return body
 
 
 def _announced_length(scope: Mapping[str, Any]) -> int:
     return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
 
 
 def _send_what_fits(client: int, file: int, offset: int, count: int) -> int:

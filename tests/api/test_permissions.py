@@ -16,6 +16,7 @@ from longshore.api.ecr.operations import OPERATIONS
 from longshore.api.oci.routes import ROUTES
 from longshore.names import Digest
 from tests.api.ecr.refusal_cases import NOTHING, POLICIES_BY_NAME, TAKES, filled
+from tests.api.ecr.template_refusals import MAKING
 from tests.api.oci.cases import contents
 from tests.api.people import ACCOUNT, OTHER_ACCOUNT, Person, allow, is_denied, policy
 from tests.api.stage import Stage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ARN = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/"
 THIS, NEW, EVERY, NONE = ARN + "{name}", ARN + "{name}/new", ARN + "*", "*"
 TAGS = [{"Key": "team", "Value": "a"}]
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/service/creator"
 IMAGE = oci_image("image")
 BLOB = b"0123456789"
 DIGEST = str(Digest.of(BLOB))
@@ -97,6 +99,56 @@ CALLS: list[tuple[str, Needs]] = [
     ("GetRegistryPolicy", on_none("GetRegistryPolicy")),
     ("DeleteRegistryPolicy", on_none("DeleteRegistryPolicy")),
     ("DeleteRepository", on_this("DeleteRepository")),
+    ("DescribeRepositoryCreationTemplates", on_none("DescribeRepositoryCreationTemplates")),
+    *(
+        (
+            operation,
+            Needs(
+                {
+                    "prefix": prefix,
+                    "appliedFor": ["CREATE_ON_PUSH"],
+                    "repositoryPolicy": "{on_repository}",
+                    "lifecyclePolicy": "any",
+                    "customRoleArn": ROLE,
+                },
+                (
+                    (f"ecr:{operation}", NONE),
+                    ("ecr:CreateRepository", ARN + on),
+                    ("ecr:SetRepositoryPolicy", ARN + on),
+                    ("ecr:PutLifecyclePolicy", ARN + on),
+                    ("iam:PassRole", ROLE),
+                ),
+            ),
+        )
+        for operation in MAKING
+        for prefix, on in (("{name}", "{name}/*"), ("{name}/", "{name}/*"), ("ROOT", "*"))
+    ),
+    *(
+        # Nothing more is needed for what isn't there, or is taken away.
+        (
+            operation,
+            Needs(
+                {
+                    "prefix": "{name}",
+                    "appliedFor": [],
+                    "repositoryPolicy": "",
+                    "lifecyclePolicy": "",
+                    "customRoleArn": "",
+                },
+                ((f"ecr:{operation}", NONE), ("ecr:CreateRepository", ARN + "{name}/*")),
+            ),
+        )
+        for operation in MAKING
+    ),
+    *(
+        (operation, on_none(operation, **request))
+        for operation, request in (
+            ("DeleteRepositoryCreationTemplate", {"prefix": "{name}"}),
+            ("RegisterPullTimeUpdateExclusion", {"principalArn": ROLE}),
+            ("ListPullTimeUpdateExclusions", {}),
+            ("DeregisterPullTimeUpdateExclusion", {"principalArn": ROLE}),
+        )
+    ),
 ]
 
 Send = tuple[str, str, bytes]

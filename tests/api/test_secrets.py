@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.api.secrets import LogScan
 
 if TYPE_CHECKING:
     from tests.api.stage import Stage
+    from tests.support.server import RunningServer
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,28 @@ def test_each_request_is_logged_without_its_query_and_credentials(
     assert log_scan.await_line("longshore.access", f"GET /v2/{stage.name}/tags/list 405")
     assert log_scan.await_line("longshore.access", "POST / 200", request_id)
     assert not any("last=here" in line for line in log_scan.lines)
+
+
+def test_what_iam_and_sts_give_to_one_client_is_for_nobody_else(
+    plain_server: RunningServer, secrets: set[str], log_scan: LogScan
+) -> None:
+    iam, name = plain_server.iam, "holder-of-secrets"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    pair = key["AccessKeyId"], key["SecretAccessKey"]
+    session = plain_server.client("sts", pair).get_session_token()["Credentials"]
+    given = {pair[1], session["SecretAccessKey"], session["SessionToken"]}
+    temporary = session["AccessKeyId"], session["SecretAccessKey"]
+    for service in ("iam", "sts", "ecr"):
+        client = plain_server.client(service, temporary, session["SessionToken"])
+        operation = {"iam": "list_users", "sts": "get_caller_identity", "ecr": "describe_registry"}
+        with suppress(ClientError):
+            getattr(client, operation[service])()
+    iam.delete_access_key(UserName=name, AccessKeyId=pair[0])
+    with pytest.raises(ClientError):
+        plain_server.client("sts", temporary, session["SessionToken"]).get_caller_identity()
+    iam.delete_user(UserName=name)
+
+    secrets |= given
+    assert log_scan.await_line("longshore.access", "POST / 403")
+    assert log_scan.leaks(given) == []

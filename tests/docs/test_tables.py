@@ -10,6 +10,7 @@ import pytest
 from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr.api import SERVICE
 from longshore.api.ecr.operations import OPERATIONS
+from longshore.api.iam import operations as iam
 from longshore.registry.dialect import DIALECTS, Dialect
 from tests.docs import generate, pages
 
@@ -29,6 +30,7 @@ def test_the_readme_counts_the_operations_right() -> None:
     count = f"{len(OPERATIONS)} of {len(ServiceModel.load(SERVICE).operations)} operations"
     assert count in pages.read("README.md")
     assert count in pages.read("CHANGELOG.md")
+    assert f"{len(iam.OPERATIONS)} operations of IAM's" in pages.read("CHANGELOG.md")
 
 
 def test_every_difference_of_the_dialects_is_told_as_it_is() -> None:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-CURVES = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+CURVES: dict[str, ec.EllipticCurve] = {
+    "ES256": ec.SECP256R1(),
+    "ES384": ec.SECP384R1(),
+    "ES512": ec.SECP521R1(),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class SigningKey:
     @classmethod
     def make(cls, key_id: str, algorithm: str = "RS256", bits: int = 2048) -> SigningKey:
         if algorithm in CURVES:
-            return cls(key_id, ec.generate_private_key(CURVES[algorithm]()), algorithm)
+            return cls(key_id, ec.generate_private_key(CURVES[algorithm]), algorithm)
         return cls(key_id, rsa.generate_private_key(65537, bits), algorithm)
 
     def sign(self, claims: dict[str, Any], **header: Any) -> str:

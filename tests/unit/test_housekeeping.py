@@ -26,7 +26,8 @@ def is_full(context: Context) -> bool:
 def test_garbage_is_collected_each_interval_by_one_of_the_processes(
     context: Context, clock: FakeClock
 ) -> None:
-    runners = [create_runner(Settings(collect_interval=1800), context) for _ in range(2)]
+    settings = Settings(collect_interval=1800, lifecycle_interval=0)
+    runners = [create_runner(settings, context) for _ in range(2)]
     create_repository(context)
     upload(context, layer("nobody's"))
     assert [runner.run_due() for runner in runners] == [0, 0]
@@ -42,7 +43,7 @@ def test_garbage_is_collected_each_interval_by_one_of_the_processes(
 
 
 def test_garbage_is_left_where_there_is_no_interval(context: Context, clock: FakeClock) -> None:
-    runner = create_runner(Settings(collect_interval=0), context)
+    runner = create_runner(Settings(collect_interval=0, lifecycle_interval=0), context)
     create_repository(context)
     upload(context, layer("nobody's"))
     for _ in range(3):

@@ -35,12 +35,20 @@ VALUES: dict[str, tuple[str, Any]] = {
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
+    "lifecycle_interval": ("60", 60.0),
     "jobs": ("false", False),
     "failed_attempts": ("0", 0),
     "failed_attempts_per_minute": ("0.5", 0.5),
     "openid_key_hosts": ("www.googleapis.com, keys.example", "www.googleapis.com, keys.example"),
     "outgoing_private_addresses": ("true", True),
     "identities_file": ("/etc/identities.yaml", Path("/etc/identities.yaml")),
+    "audit": ("false", False),
+    "audit_file": ("/var/log/longshore.json", Path("/var/log/longshore.json")),
+    "create_on_push": ("true", True),
+    "pulls_interval": ("2.5", 2.5),
+    "audit_file_size": ("1000", 1000),
+    "audit_files_kept": ("0", 0),
+    "audit_to_stdout": ("true", True),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }
@@ -301,6 +309,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("layer_grace", "-1", "layer_grace: Input should be greater than or equal to 0"),
     ("upload_lifetime", "-1", "upload_lifetime: Input should be greater than or equal to 0"),
     ("collect_interval", "-1", "collect_interval: Input should be greater than or equal to 0"),
+    ("lifecycle_interval", "-1", "lifecycle_interval: Input should be greater than or equal to 0"),
     (
         "behind_tls",
         "maybe",
@@ -345,7 +354,8 @@ def test_what_a_setting_can_not_be_is_said_in_one_line(
 
 @pytest.mark.parametrize("text", ["inf", "nan", "1e400", "-inf"])
 @pytest.mark.parametrize(
-    "name", ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval"]
+    "name",
+    ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval", "lifecycle_interval"],
 )
 def test_a_time_is_a_number_of_seconds(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch
@@ -468,9 +478,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 @pytest.mark.parametrize("name", options())
 def test_an_option_reaches_the_settings(name: str, served: list[Settings]) -> None:
     text, value = VALUES[name]
-    flag = f"--{name.replace('_', '-')}"
-    if value is False:
-        flag = f"--no-{flag[2:]}"
+    flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
     words = [flag] if isinstance(value, bool) else [flag, text]
     for other, path in companion(name).items():
         words += [f"--{other.replace('_', '-')}", path]

@@ -24,8 +24,10 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.api.http import FileBody, Request, Response
+from longshore.api.http import ClientDisconnected, FileBody, Request, Response
 from longshore.api.workers import Workers
+from longshore.errors import RequestTimeout
+from longshore.names import Digest
 from longshore.transport import DIRECT_BODY, ZERO_COPY_SEND, Patience, http_protocol
 from tests.support.certificates import write_certificate
 
@@ -607,3 +609,134 @@ def test_a_body_is_as_long_as_it_likes(serve: Serve, path: Path, size: int) -> N
         whole = request(f"Content-Length: {len(body)}", path="/text", method="POST")
         client.sendall(whole + body)
         assert read_answer(client) == body
+
+
+# --- Bodies that are read past the parser ---------------------------------------------------------
+
+PIECE = 512 * 1024
+
+
+@dataclass
+class Reader:
+    """An application that reads a body into memory of its own and answers with its digest.
+
+    Args:
+        idle_timeout: how long a client may pause, in seconds.
+        enough: after how many bytes it answers, whatever follows.
+
+    Attributes:
+        began: set when the first piece has come.
+        ended: set when an answer is over.
+        received: how many bytes have come.
+        failure: what ended a body too early.
+        headers: what its answers have besides.
+    """
+
+    idle_timeout: float = LONG
+    enough: int = sys.maxsize
+    began: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    received: int = 0
+    failure: Exception | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    workers: Workers = field(default_factory=lambda: Workers(1))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, self.idle_timeout)
+        body = bytearray()
+        buffer = memoryview(bytearray(PIECE))
+        try:
+            while not request.is_read and len(body) < self.enough:
+                count = await request.read_into(buffer)
+                body += buffer[:count]
+                self.began.set()
+            self.received = len(body)
+            response = Response(200, self.headers, Digest.of(bytes(body)).hex.encode())
+            await response.send(request, send, self.workers)
+        except (ClientDisconnected, RequestTimeout) as error:
+            self.failure = error
+            self.received = len(body) + getattr(error, "received", 0)
+        finally:
+            self.ended.set()
+
+
+def put(body: bytes, *, chunk: int = 0) -> bytes:
+    """Return a request with a body, in chunks where they have a size."""
+    head = b"PUT / HTTP/1.1\r\nHost: localhost\r\n"
+    if not chunk:
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    pieces = [body[at : at + chunk] for at in range(0, len(body), chunk)] + [b""]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + framed
+
+
+def digest_of(content: bytes) -> bytes:
+    return Digest.of(content).hex.encode()
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, PIECE // 2, PIECE // 2 + 1, PIECE, 3 * PIECE + 7, 4 * PIECE]
+)
+@pytest.mark.parametrize("chunk", [0, 1000, PIECE + 1])
+def test_a_body_is_read_whole_and_nothing_of_what_follows(
+    serve: Serve, content: bytes, size: int, chunk: int
+) -> None:
+    bodies = [content[:size], content[-size - 1 :], b"small"]
+    with serve(Reader()).connect() as client:
+        client.sendall(b"".join(put(body, chunk=chunk) for body in bodies))
+        assert [read_answer(client) for _ in bodies] == [digest_of(body) for body in bodies]
+
+
+def test_a_body_may_come_in_small_pieces(serve: Serve, content: bytes) -> None:
+    sent = put(content[: 2 * PIECE])
+    with serve(Reader()).connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(sent), 10_000):
+            client.sendall(sent[at : at + 10_000])
+        assert read_answer(client) == digest_of(content[: 2 * PIECE])
+
+
+def test_what_nobody_read_of_a_body_does_not_get_into_the_next_request(
+    serve: Serve, content: bytes
+) -> None:
+    with serve(Reader(enough=PIECE)).connect() as client:
+        for _ in range(2):
+            client.sendall(put(content))
+            assert read_answer(client) == digest_of(content[:PIECE])
+
+
+def test_of_a_body_that_breaks_off_it_is_known_how_much_came(serve: Serve, content: bytes) -> None:
+    app = Reader()
+    with serve(app).connect() as client:
+        client.sendall(put(content)[: 3 * PIECE])
+        assert app.began.wait(LONG)
+    assert app.ended.wait(LONG)
+    assert isinstance(app.failure, ClientDisconnected)
+    assert app.received == 3 * PIECE - (len(put(content)) - len(content))
+
+
+def test_a_body_that_pauses_too_long_is_given_up(serve: Serve, content: bytes) -> None:
+    app = Reader(idle_timeout=SHORT)
+    with serve(app).connect() as client:
+        client.sendall(put(content)[: 3 * PIECE])
+        assert app.ended.wait(LONG)
+    assert isinstance(app.failure, RequestTimeout)
+
+
+def test_a_few_bytes_of_a_body_are_no_pause(serve: Serve, content: bytes) -> None:
+    app = Reader(idle_timeout=SHORT)
+    sent = put(content[: 2 * PIECE])
+    with serve(app).connect() as client:
+        client.sendall(sent[:-10])
+        for at in range(len(sent) - 10, len(sent)):
+            # Less than the server would wake up for, for longer in all than it waits.
+            assert not app.ended.wait(SHORT / 2)
+            client.sendall(sent[at : at + 1])
+        assert read_answer(client) == digest_of(content[: 2 * PIECE])
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
+def test_a_header_can_not_become_two(serve: Serve, value: str) -> None:
+    with serve(Reader(headers={"X-A": value})).connect() as client:
+        client.sendall(put(b""))
+        assert b"cookie" not in read_all(client).lower()

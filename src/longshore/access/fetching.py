@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -38,14 +38,14 @@ class Fetcher:
         allows_private: whether addresses that aren't public may be asked.
         timeout: how long a document may take from the connection to its last byte, in seconds.
         largest: how many bytes it may have.
-        tls: whose certificates are believed.
+        tls: whose certificates are believed; without it, those that the machine believes.
         resolve: finds the addresses of a host.
     """
 
     allows_private: bool = False
     timeout: float = 5.0
     largest: int = 256 * 1024
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    tls: ssl.SSLContext | None = None
     resolve: Callable[..., list[Any]] = socket.getaddrinfo
 
     def get(self, url: str) -> bytes:
@@ -57,7 +57,9 @@ class Fetcher:
         parts = _split(url)
         host, port = parts.hostname or "", parts.port or _HTTPS_PORT
         try:
-            with self.tls.wrap_socket(
+            # Not before somebody fetches: to read the machine's certificates takes a while.
+            tls = self.tls or ssl.create_default_context()
+            with tls.wrap_socket(
                 self._connect(host, port), server_hostname=host, do_handshake_on_connect=False
             ) as connection:
                 # Whoever sends a byte now and then would outlast every timeout of the socket's.

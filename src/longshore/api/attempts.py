@@ -12,6 +12,7 @@ import ipaddress
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from longshore.clock import MINUTE
@@ -116,6 +117,7 @@ class Attempts:
             self._failures.popitem(last=False)
 
 
+@lru_cache(maxsize=4_096)
 def _network(address: str) -> str:
     """Return what stands for whoever has an address: for IPv6, all of their addresses."""
     try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from longshore.names import Registry
+
+_REMEMBERED_HOSTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +28,11 @@ class Hosts:
 
     def registry_of(self, host: str) -> Registry:
         """Return the registry that a host of the registry face names."""
-        match = re.fullmatch(
-            r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\." + re.escape(self._domain_name),
-            _without_port(host),
-        )
-        return self.default if match is None else Registry(match[1], match[2])
+        return _registry_named(host, self.domain) or self.default
 
     def region_of_endpoint(self, host: str) -> str | None:
         """Return the region that a host of ECR's or STS's API names, or None if it names none."""
-        match = re.fullmatch(
-            r"(?:(?:api\.)?ecr|sts)(?:-fips)?\.([a-z0-9-]+)\." + re.escape(self._domain_name),
-            _without_port(host),
-        )
-        return None if match is None else match[1]
+        return _region_named(host, self.domain)
 
     def registry_host(self, registry: Registry) -> str:
         """Return the host, with its port, that names `registry`."""
@@ -51,9 +46,24 @@ class Hosts:
         """Return the URL that docker logs in to."""
         return f"{self.scheme}://{self.registry_host(registry)}"
 
-    @property
-    def _domain_name(self) -> str:
-        return _without_port(self.domain)
+
+# Clients ask for the same few hosts again and again.
+@lru_cache(_REMEMBERED_HOSTS)
+def _registry_named(host: str, domain: str) -> Registry | None:
+    match = re.fullmatch(
+        r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\." + re.escape(_without_port(domain)),
+        _without_port(host),
+    )
+    return None if match is None else Registry(match[1], match[2])
+
+
+@lru_cache(_REMEMBERED_HOSTS)
+def _region_named(host: str, domain: str) -> str | None:
+    match = re.fullmatch(
+        r"(?:(?:api\.)?ecr|sts)(?:-fips)?\.([a-z0-9-]+)\." + re.escape(_without_port(domain)),
+        _without_port(host),
+    )
+    return None if match is None else match[1]
 
 
 def _without_port(host: str) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
@@ -44,12 +45,16 @@ NO_PROXIES = Proxies()
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
 _SMALL = 64 * 1024
+# Linux has it.
+_IN_MEMORY_ONLY: int | None = getattr(os, "RWF_NOWAIT", None)
 # An extension of ASGI, "Zero Copy Send" in its specification.
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 # An extension of our transport's: an event that tells that the server is about to stop.
 _STOPPING = "longshore.stopping"
-# An extension of our own server (`longshore.transport`).
+# Extensions of our own server (`longshore.transport`).
 _DIRECT_BODY = "longshore.request.directbody"
+_WHOLE_BODY = "longshore.request.wholebody"
+_WHOLE_ANSWER = "longshore.response.whole"
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 
 
@@ -88,7 +93,6 @@ class Request:
         idle_timeout: float,
         proxies: Proxies = NO_PROXIES,
     ) -> None:
-        self.id = str(uuid.uuid4())
         self.method: str = scope["method"]
         self.scheme: str = scope.get("scheme", "http")
         self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
@@ -104,6 +108,11 @@ class Request:
         self._received = 0
         self._unread = memoryview(b"")
         self._direct_body: DirectBody | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """The name of the request in the log and in answers."""
+        return str(uuid.uuid4())
 
     @property
     def path(self) -> str:
@@ -130,7 +139,7 @@ class Request:
         """Return the first header called `name`, which is lower-case."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), None)
 
-    @property
+    @cached_property
     def host(self) -> str:
         """The host, and the port where there is one, that the client asked for.
 
@@ -238,6 +247,21 @@ class Request:
         return count
 
     async def _next_chunk(self) -> bytes:
+        chunk: bytes | None = None
+        if _WHOLE_BODY in self.extensions:
+            chunk = self.extensions[_WHOLE_BODY]()
+            self._is_read = chunk is not None
+        if chunk is None:
+            chunk, self._is_read = await self._next_message()
+        self._received += len(chunk)
+        if self._is_read and self._received < (self.content_length or 0):
+            # A server drops what follows a request to speak another protocol (Upgrade: h2c).
+            raise BadRequest(
+                f"The body ends after {self._received} bytes, before its Content-Length."
+            )
+        return chunk
+
+    async def _next_message(self) -> tuple[bytes, bool]:
         try:
             async with asyncio.timeout(self._idle_timeout):
                 message = await self._receive()
@@ -245,15 +269,7 @@ class Request:
             raise self._timeout() from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
-        chunk: bytes = message.get("body", b"")
-        self._received += len(chunk)
-        self._is_read = not message.get("more_body", False)
-        if self._is_read and self._received < (self.content_length or 0):
-            # A server drops what follows a request to speak another protocol (Upgrade: h2c).
-            raise BadRequest(
-                f"The body ends after {self._received} bytes, before its Content-Length."
-            )
-        return chunk
+        return message.get("body", b""), not message.get("more_body", False)
 
     def _timeout(self) -> RequestTimeout:
         return RequestTimeout(f"No byte of the body came for {self._idle_timeout:g} seconds")
@@ -348,14 +364,16 @@ class Response:
         if request.method == "HEAD":
             body = b""
         elif isinstance(body, FileBody) and body.length <= _SMALL:
-            body = await workers.run(_read, body)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status,
-                "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
-            }
-        )
+            read = _read_from_memory(body)
+            body = await workers.run(_read, body) if read is None else read
+        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+        if (
+            isinstance(body, bytes)
+            and _WHOLE_ANSWER in request.extensions
+            and request.extensions[_WHOLE_ANSWER](self.status, encoded, body)
+        ):
+            return
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body})
         elif isinstance(body, StreamBody):
@@ -392,6 +410,19 @@ async def _send_copy(body: FileBody, send: Send, workers: Workers) -> None:
         done += size
         more = done < body.length
         await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+
+def _read_from_memory(body: FileBody) -> bytes | None:
+    """Read what the kernel has in memory; None where the disk would have to be waited for."""
+    if _IN_MEMORY_ONLY is None:
+        return None
+    content = bytearray(body.length)
+    try:
+        count = os.preadv(body.file.fileno(), [content], body.offset, _IN_MEMORY_ONLY)
+    except OSError:
+        # It isn't there, or this file system can't tell.
+        return None
+    return bytes(content) if count == body.length else None
 
 
 def _read(body: FileBody) -> bytes:

@@ -17,6 +17,7 @@ import hashlib
 import io
 import os
 import re
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 # Writers hash what they write with the algorithm that nearly every client names.
 _USUAL_ALGORITHM = "sha256"
 _READ_SIZE = 1 << 20
+# How much is written before the disk begins with it: a large blob has little left to sync then.
+_HANDED_OVER = 8 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCATION = re.compile(
     r"blobs/[a-z0-9-]{1,64}/(?:sha256/(?P<a>[0-9a-f]{2})/(?P=a)[0-9a-f]{62}"
@@ -217,6 +220,7 @@ class _FileWriter:
         self._offset = offset
         self._hasher = hasher
         self._may_have_tail = True
+        self._handed_over = offset
 
     @property
     def offset(self) -> int:
@@ -247,6 +251,9 @@ class _FileWriter:
             written += os.pwrite(file, content[written:], self._offset + written)
         self._may_have_tail = False
         self._offset += written
+        if self._offset - self._handed_over >= _HANDED_OVER:
+            _begin_writing_back(file, self._handed_over, self._offset)
+            self._handed_over = self._offset
 
     def _give_back(self, file: int) -> None:
         self._offset = self._begin
@@ -260,6 +267,15 @@ class _FileWriter:
         """Let go of the file, and return the hash state of all its bytes if it is known."""
         self._file = None
         return self._hasher
+
+
+def _begin_writing_back(file: int, begin: int, end: int) -> None:
+    """Let the kernel write to the disk what it has of a file, without waiting for it."""
+    if sys.platform == "linux":
+        # It can't forget what isn't on the disk, and so begins to put it there (posix_fadvise(2)).
+        # A file system that doesn't know the hint leaves all to the sync.
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(file, begin, end - begin, os.POSIX_FADV_DONTNEED)
 
 
 def _is_location(text: str) -> bool:

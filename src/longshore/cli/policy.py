@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.group()
 def policy() -> None:
-    """Ask what policies permit."""
+    """Ask what policies permit, and take away those that lock everybody out."""
 
 
 @policy.command()
@@ -73,6 +73,26 @@ def explain(
         click.echo(json.dumps(explanation.as_json(), indent=2))
     else:
         click.echo(explanation.as_text(), nl=False)
+
+
+@policy.command()
+@setting_options("data", "database_url", "account", "region")
+@click.option("--repository", help="The repository; without it, the registry's own policy goes.")
+def remove(settings: Settings, *, repository: str | None) -> None:
+    """Take away a policy that locks everybody out, and print it.
+
+    It asks nobody's permission but that of the file system and the database.
+    """
+    from longshore.names import Registry  # noqa: PLC0415
+    from longshore.registry import registry_policies, repository_policies  # noqa: PLC0415
+
+    registry = Registry(settings.account, settings.region)
+    with opened_context(settings) as context:
+        if repository is None:
+            text = registry_policies.remove(context, registry)
+        else:
+            text = repository_policies.remove(context, registry, repository)
+    click.echo(text)
 
 
 def _values(given: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import click
 
 from longshore.cli.commands import app, opened_context, setting_options
 from longshore.cli.output import as_json, output_option, write_json, write_rows
-from longshore.cli.values import Document, Duration, moment
+from longshore.cli.values import moment, read_document, read_duration
 
 if TYPE_CHECKING:
     from longshore.clock import Millis
@@ -41,10 +41,16 @@ def token() -> None:
 )
 @click.option(
     "--policy",
-    type=Document(),
+    callback=read_document,
+    metavar="FILE",
     help="An identity policy as the scope, instead of --pull and --push; - is standard input.",
 )
-@click.option("--expires", type=Duration(), help="How long it lasts, such as 90d; else for ever.")
+@click.option(
+    "--expires",
+    callback=read_duration,
+    metavar="DURATION",
+    help="How long it lasts, such as 90d; else for ever.",
+)
 @click.option("--description", default="", help="What it is for.")
 @output_option
 def create(

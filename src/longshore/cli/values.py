@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,41 +16,27 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
-class Duration(click.ParamType):
-    """A duration such as 90d, in milliseconds."""
-
-    name = "duration"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as click has it
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Millis:
-        """Read `90d`."""
-        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            self.fail("write a number and a unit: 30m, 12h, 90d or 8w", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
+def read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> Millis | None:
+    """Read a duration such as `90d`."""
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        raise click.BadParameter("write a number and a unit: 30m, 12h, 90d or 8w", ctx, param)
+    return int(match[1]) * _UNITS[match[2]]
 
 
-class Document(click.ParamType):
-    """The text of a file, or of standard input for `-`."""
-
-    name = "file"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as click has it
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """Read the file."""
-        with click.File(encoding="utf-8").convert(value, param, ctx) as stream:
-            try:
-                return str(stream.read())
-            except UnicodeDecodeError:
-                self.fail(f"{value} isn't text in UTF-8", param, ctx)
+def read_document(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Read the text of a file, or of standard input for `-`."""
+    if value is None:
+        return None
+    try:
+        with click.open_file(value, encoding="utf-8") as stream:
+            return str(stream.read())
+    except OSError as error:
+        raise click.BadParameter(f"{value}: {error.strerror}", ctx, param) from error
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{value} isn't text in UTF-8", ctx, param) from error
 
 
 def moment(time: Millis | None) -> str | None:

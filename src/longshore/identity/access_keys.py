@@ -122,6 +122,17 @@ def store(
     )
 
 
+def check_count(tx: Connection, account: str, user_id: str | None) -> None:
+    """See that a user, or root where `user_id` is None, has no more keys than there may be.
+
+    Raises:
+        QuotaExceeded: there are more.
+    """
+    count = select(func.count()).where(*_of(account, user_id))
+    if tx.execute(count).scalar_one() > MOST:
+        raise QuotaExceeded.of(f"AccessKeysPer{'User' if user_id else 'Account'}", MOST)
+
+
 def seal_of(context: Context) -> Seal:
     """Return the seal of the secrets."""
     return context.server_key.seal_for(_PURPOSE)
@@ -138,9 +149,7 @@ def create(context: Context, account: str, user: str | None) -> tuple[AccessKey,
     with context.database.write() as tx:
         user_id = _owner(tx, account, user)
         store(tx, seal_of(context), key, account=account, user_id=user_id, now=now)
-        count = select(func.count()).where(*_of(account, user_id))
-        if tx.execute(count).scalar_one() > MOST:
-            raise QuotaExceeded.of(f"AccessKeysPer{'User' if user else 'Account'}", MOST)
+        check_count(tx, account, user_id)
     return key, Description(key.id, user, active=True, created_at=now)
 
 

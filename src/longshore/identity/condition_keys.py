@@ -91,6 +91,11 @@ def of_tags(prefix: str, tags: Mapping[str, str]) -> Values:
     return values
 
 
+def of_requested_tags(tags: Mapping[str, str]) -> Values:
+    """Return the keys that a request gives which would set resource tags."""
+    return {**of_tags("aws:requesttag/", tags), "aws:tagkeys": tuple(tags)} if tags else {}
+
+
 def _of_principal(principal: Principal) -> Values:
     subject = principal.subject
     values = {"aws:principaltype": (_PRINCIPAL_TYPES[subject.kind],)}

@@ -36,17 +36,23 @@ def retire(context: Context) -> int:
     What they have sealed for others is good for nothing from then on.
 
     Raises:
-        Server: a stored secret opens with no key; none is forgotten.
+        Server: a stored secret opens with no key, or the key was changed meanwhile; none is
+            forgotten.
     """
     with context.database.write() as tx:
         _lock(tx)
         # What another process stored while the key was changed.
         _reseal(context, tx)
-    # Only now: what is stored must open with the newest key after any kill.
-    forgotten = len(context.server_key.ids) - 1
-    if forgotten:
-        context.server_key.retire()
-    return forgotten
+    # Again, for it must be in the database after any kill before the older keys go; and locked, for
+    # whoever makes a new key now needs the one before.
+    with context.database.write() as tx:
+        _lock(tx)
+        if _reseal(context, tx):
+            raise Server("The server's key was changed once more meanwhile. Try again.")
+        forgotten = len(context.server_key.ids) - 1
+        if forgotten:
+            context.server_key.retire()
+        return forgotten
 
 
 def _lock(tx: Connection) -> None:

@@ -61,6 +61,24 @@ def create(context: Context, account: str, arn: str, document: str, *, is_defaul
         return Version(number, document, now, is_default)
 
 
+def replace(context: Context, account: str, arn: str, document: str) -> Version:
+    """Let a policy have another document from now on; its oldest version goes if it must.
+
+    Raises:
+        NoSuchEntity, InvalidInput: the account has no such policy.
+        MalformedPolicyDocument, QuotaExceeded: the document can't be that of a policy.
+    """
+    with context.database.write() as tx:
+        inside = context.within(tx)
+        versions = list_all(inside, account, arn)
+        if len(versions) >= MOST:
+            oldest = min(
+                (each for each in versions if not each.is_default), key=lambda each: each.number
+            )
+            remove(inside, account, arn, oldest.id)
+        return create(inside, account, arn, document, is_default=True)
+
+
 def get(context: Context, account: str, arn: str, version_id: str) -> Version:
     """Return a version of a policy, of AWS's own included.
 

@@ -90,6 +90,17 @@ class Principal:
         return Caller(self.subject.account, self.subject.arn)
 
     @property
+    def identity_arn(self) -> str:
+        """The ARN of the user, or of the role whose session this is; "" for everybody else."""
+        match self.subject.kind:
+            case subjects.Kind.USER:
+                return self.subject.arn
+            case subjects.Kind.ROLE:
+                return self.subject.role_arn or ""
+            case _:
+                return ""
+
+    @property
     def session_name(self) -> str:
         """The name of the role session, or ""."""
         return "" if self.session is None else self.session.name

@@ -50,7 +50,7 @@ def set_on_repository(
         InvalidParameter: `principal` couldn't set another one, and `force` isn't given.
         RepositoryNotFound: there is no such repository.
     """
-    document = _read(context, text, Grammar.REPOSITORY)
+    document = read(context, text, Grammar.REPOSITORY)
     need = Need.on(registry, name, "ecr:SetRepositoryPolicy")
     if not force and not authorization.would_allow(
         context, principal, need, surroundings, document.policy
@@ -66,12 +66,17 @@ def put_on_registry(context: Context, registry: Registry, text: str) -> str:
     Raises:
         InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
     """
-    document = _read(context, text, Grammar.REGISTRY)
+    document = read(context, text, Grammar.REGISTRY)
     registry_policies.put(context, registry, document)
     return document.text
 
 
-def _read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
+def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
+    """Check a policy that somebody wants to set, and whom it names.
+
+    Raises:
+        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+    """
     document = policies.read(text, grammar)
     for named in sorted(document.policy.principals()):
         if not principals.exists(context, named):

@@ -233,6 +233,35 @@ def account_of_role(arn: str) -> str:
     return match["account"]
 
 
+def assume_role_as_service(
+    context: Context, service: str, role_arn: str, session_name: str
+) -> Principal:
+    """Return who a service is in a session of a role, if the role trusts it.
+
+    Args:
+        context: the store.
+        service: the service, such as `ecr.amazonaws.com`, on behalf of the role's own account.
+        role_arn: the role.
+        session_name: what the session is called.
+
+    Raises:
+        AccessDenied: the role doesn't trust the service, or there is no such role.
+    """
+    role, account = _find_role(context, role_arn), _account_of(role_arn)
+    subject = Subject(subjects.Kind.SERVICE, "", "", service=service)
+    values = _values(Wish(role_arn, session_name), "", role)
+    values["aws:sourceaccount"] = (account,)
+    request = subjects.Request("sts:AssumeRole", role_arn, account, values)
+    decision = decide(subject, Policies(), [_trust(role)], request)
+    if role is None or not decision.allowed:
+        raise AccessDenied(decision.sentence(subject, request))
+    now = context.clock()
+    # Nobody gets its credentials: it is over as soon as it has done its work.
+    session = Session(role.identity.id, session_name, now, now)
+    with context.database.read() as tx:
+        return principals.of_identity(tx, role.identity, session)
+
+
 def get_session_token(
     context: Context, credentials: Credentials, duration_seconds: int | None = None
 ) -> SessionCredentials:

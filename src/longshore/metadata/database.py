@@ -84,8 +84,8 @@ class Database:
                 user on the strength of a commit that doesn't, except what the protocol lets a
                 registry forget, such as an unfinished upload. A kill of the process loses
                 neither kind.
-            content_only: whether nothing is changed but what pushes and pulls change: uploads,
-                blobs, layers, images and their tags.
+            content_only: whether nothing is changed but what pushes and pulls change and what
+                work follows from it: uploads, blobs, layers, images and their tags, jobs, events.
         """
         with _disk_full_as_refusal():
             if self.is_sqlite:

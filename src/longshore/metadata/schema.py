@@ -195,6 +195,17 @@ registry_credentials = Table(
     Column("expires_at", BigInteger),
 )
 
+# What the file of identities has made, and may change and delete: providers by their URLs, all
+# others by their ids. What isn't there any more may be named.
+declared_entities = Table(
+    "declared_entities",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    # user, group, role, policy, provider or key.
+    Column("kind", String(16), primary_key=True),
+    Column("id", String(255), primary_key=True),
+)
+
 # One row: tells at start-up whether this database, the data directory and the server's key belong
 # together. A stranger's directory would be garbage to the collector.
 identity = Table(
@@ -257,6 +268,95 @@ registry_policies = Table(
     Column("document", Text, nullable=False),
 )
 
+# Lifecycle policies, as they are shown: in ECR's normal form.
+lifecycle_policies = Table(
+    "lifecycle_policies",
+    metadata,
+    _part_of_repository(),
+    Column("document", Text, nullable=False),
+    # When the last run with this document began; null before the first.
+    Column("evaluated_at", BigInteger),
+)
+
+# What a lifecycle policy would do: the newest preview of a repository.
+lifecycle_previews = Table(
+    "lifecycle_previews",
+    metadata,
+    _part_of_repository(),
+    # Tells it from later ones, whose rows it mustn't touch.
+    Column("id", String(36), nullable=False),
+    # As it was given.
+    Column("document", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", BigInteger, nullable=False, index=True),
+    Column("expiring", Integer, nullable=False),
+    Column("transitioning", Integer, nullable=False),
+)
+
+lifecycle_preview_images = Table(
+    "lifecycle_preview_images",
+    metadata,
+    Column(
+        "repository_id",
+        _RowId,
+        ForeignKey("lifecycle_previews.repository_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("digest", String(140), nullable=False),
+    # Each between two line breaks, which no tag has in it; null where there are none.
+    Column("tags", Text),
+    Column("pushed_at", BigInteger, nullable=False),
+    Column("storage_class", String(16), nullable=False),
+    Column("rule_priority", Integer, nullable=False),
+    Column("action", String(16), nullable=False),
+    Index(None, "repository_id", "digest"),
+)
+
+# What becomes of repositories that nobody creates expressly, by the beginning of their names.
+repository_creation_templates = Table(
+    "repository_creation_templates",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    # The prefix without a slash at its end; empty for ROOT.
+    Column("namespace", _name(256), primary_key=True),
+    # As it was given.
+    Column("prefix", String(256), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("encryption_type", String(16), nullable=False),
+    Column("resource_tags", JSON, nullable=False),
+    Column("tag_mutability", String(32), nullable=False),
+    Column("tag_mutability_exclusions", JSON, nullable=False),
+    # In ECR's normal form; empty for none.
+    Column("repository_policy", Text, nullable=False),
+    # As it was given; empty for none.
+    Column("lifecycle_policy", Text, nullable=False),
+    Column("applied_for", JSON, nullable=False),
+    # Empty for none.
+    Column("custom_role_arn", String(2048), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# Users and roles whose pulls leave no times behind.
+pull_time_exclusions = Table(
+    "pull_time_exclusions",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    Column("principal_arn", _name(200), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# How often manifests were pulled. Apart from `repositories`, whose rows decide on every request.
+repository_pulls = Table(
+    "repository_pulls",
+    metadata,
+    _part_of_repository(),
+    Column("count", BigInteger, nullable=False),
+)
+
 # Bytes in the blob store. A row is written after its bytes are durable.
 blobs = Table(
     "blobs",
@@ -305,8 +405,15 @@ images = Table(
     Column("manifest_size", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("pushed_at", BigInteger, nullable=False),
+    Column("storage_class", String(16), nullable=False, server_default="STANDARD"),
+    Column("last_pulled_at", BigInteger),
+    # When it was last archived, and last restored.
+    Column("archived_at", BigInteger),
+    Column("activated_at", BigInteger),
     UniqueConstraint("repository_id", "digest"),
     Index(None, "repository_id", "id"),
+    Index(None, "repository_id", "pushed_at", "id"),
+    Index(None, "repository_id", "activated_at", "id"),
     Index(None, "repository_id", "subject", "id"),
     sqlite_autoincrement=True,
 )

@@ -11,6 +11,7 @@ from longshore.clock import DAY, HOUR, Clock, Millis, system_clock
 from longshore.registry.dialect import ECR, Dialect
 from longshore.registry.limits import Limits
 from longshore.registry.memory import Memory, MemoryAlone
+from longshore.registry.pulls import Pulls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,9 @@ class Context:
     clock: Clock = system_clock
     new_upload_id: Callable[[], str] = new_upload_id
     openid_keys: Keys = field(default_factory=NoKeys)
+    # Whether a push to a repository that doesn't exist creates it where no template says so.
+    creates_on_push: bool = False
+    pulls: Pulls = field(default_factory=Pulls)
     memory: Memory = field(init=False)
 
     def __post_init__(self) -> None:

@@ -39,6 +39,8 @@ class Dialect:
     opaque_cursors: bool
     # A page larger than the maximum is refused, and not cut to it.
     refuses_large_pages: bool
+    # A creation template that sets resource tags needs a role of its own to create repositories.
+    tagging_takes_role: bool
 
 
 ECR = Dialect(
@@ -52,6 +54,7 @@ ECR = Dialect(
     converts_manifests=True,
     opaque_cursors=True,
     refuses_large_pages=True,
+    tagging_takes_role=True,
 )
 OCI = Dialect(
     name="oci",
@@ -64,5 +67,6 @@ OCI = Dialect(
     converts_manifests=False,
     opaque_cursors=False,
     refuses_large_pages=False,
+    tagging_takes_role=False,
 )
 DIALECTS: dict[Compatibility, Dialect] = {"ecr": ECR, "oci": OCI}

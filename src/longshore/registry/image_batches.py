@@ -107,7 +107,9 @@ def acceptable(
     if converted is None:
         return manifest
     content, media_type = converted
-    return images.StoredManifest(Digest.of(content), media_type, content, manifest.tag)
+    return images.StoredManifest(
+        Digest.of(content), media_type, content, manifest.tag, converted_from=manifest.digest
+    )
 
 
 def delete(

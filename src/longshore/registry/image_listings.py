@@ -43,6 +43,7 @@ _SHOWN: tuple[Column[Any], ...] = (
     schema.images.c.subject,
     schema.images.c.size,
     schema.images.c.pushed_at,
+    schema.images.c.last_pulled_at,
 )
 
 
@@ -56,7 +57,7 @@ class TagStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is known of an image. `size` is bytes, compressed; `pushed_at` is milliseconds."""
+    """What is known of an image. `size` is bytes, compressed; times are milliseconds."""
 
     digest: Digest
     tags: tuple[str, ...]
@@ -65,6 +66,7 @@ class Image:
     subject: str | None
     size: int
     pushed_at: Millis
+    last_pulled_at: Millis | None
 
 
 def list_ids(
@@ -216,4 +218,5 @@ def _image(row: Row[Any], tags: dict[int, list[str]]) -> Image:
         subject=row.subject,
         size=row.size,
         pushed_at=row.pushed_at,
+        last_pulled_at=row.last_pulled_at,
     )

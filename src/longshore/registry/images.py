@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from longshore.errors import (
     ImageAlreadyExists,
@@ -35,15 +35,74 @@ if TYPE_CHECKING:
     from longshore.registry.repositories import Repository
 
 
+# Made once: to make a statement takes longer than to execute it.
+_MANIFESTS: Select[Any] = (
+    select(
+        schema.images.c.digest,
+        schema.images.c.media_type,
+        schema.images.c.subject,
+        schema.manifests.c.content,
+    )
+    .join(schema.repositories, schema.repositories.c.id == schema.images.c.repository_id)
+    .join(schema.manifests, schema.manifests.c.image_id == schema.images.c.id)
+    .where(
+        schema.repositories.c.account == bindparam("account"),
+        schema.repositories.c.region == bindparam("region"),
+        schema.repositories.c.name == bindparam("repository"),
+    )
+)
+_FIND_BY_TAG = _MANIFESTS.join(schema.tags, schema.tags.c.image_id == schema.images.c.id).where(
+    schema.tags.c.repository_id == schema.repositories.c.id,
+    schema.tags.c.name == bindparam("tag"),
+)
+_FIND_BY_DIGEST = _MANIFESTS.where(schema.images.c.digest == bindparam("digest"))
+_IMAGE_ID = select(schema.images.c.id).where(
+    schema.images.c.repository_id == bindparam("repository"),
+    schema.images.c.digest == bindparam("digest"),
+)
+_TAGGED = select(schema.tags.c.image_id).where(
+    schema.tags.c.repository_id == bindparam("repository"),
+    schema.tags.c.name == bindparam("tag"),
+)
+_SIZES = select(schema.images.c.digest, schema.images.c.size).where(
+    schema.images.c.repository_id == bindparam("repository"),
+    schema.images.c.digest.in_(bindparam("digests", expanding=True)),
+)
+_COUNT_IMAGES = select(func.count()).where(schema.images.c.repository_id == bindparam("repository"))
+_COUNT_TAGS = select(func.count()).where(schema.tags.c.image_id == bindparam("image"))
+_INSERT = insert(schema.images).returning(schema.images.c.id)
+_INSERT_MANIFEST = insert(schema.manifests)
+_INSERT_LAYERS = insert(schema.image_layers)
+_INSERT_TAG = insert(schema.tags)
+_MOVE_TAG = update(schema.tags).where(
+    schema.tags.c.repository_id == bindparam("repository"),
+    schema.tags.c.name == bindparam("tag"),
+)
+_DESCRIBE_LAYERS = update(schema.layers).where(
+    schema.layers.c.repository_id == bindparam("repository"),
+    schema.layers.c.digest.in_(bindparam("digests", expanding=True)),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest as it was pushed, with the tag it was asked by or pushed under."""
+    """A manifest as it was pushed, with the tag it was asked by or pushed under.
+
+    Attributes:
+        converted_from: the digest of the image, where this is another form of its manifest.
+    """
 
     digest: Digest
     media_type: str
     content: bytes
     tag: str | None
     subject: str | None = None
+    converted_from: Digest | None = None
+
+    @property
+    def image_digest(self) -> Digest:
+        """The digest under which the repository holds the image."""
+        return self.converted_from or self.digest
 
 
 def put(
@@ -223,26 +282,12 @@ def exists(tx: Connection, repository: Repository, digest: Digest) -> bool:
     return _image_id(tx, repository, digest) is not None
 
 
-def _manifests_of(registry: Registry, repository: str) -> Select[Any]:
-    images, repos = schema.images, schema.repositories
-    return (
-        select(images.c.digest, images.c.media_type, images.c.subject, schema.manifests.c.content)
-        .join(repos, repos.c.id == images.c.repository_id)
-        .join(schema.manifests, schema.manifests.c.image_id == images.c.id)
-        .where(
-            repos.c.account == registry.account,
-            repos.c.region == registry.region,
-            repos.c.name == repository,
-        )
-    )
-
-
 def _find_by_digest(
     context: Context, registry: Registry, repository: str, digest: Digest
 ) -> StoredManifest:
-    query = _manifests_of(registry, repository).where(schema.images.c.digest == str(digest))
+    asked = _asked(registry, repository) | {"digest": str(digest)}
     with context.database.read() as tx:
-        row = tx.execute(query).one_or_none()
+        row = tx.execute(_FIND_BY_DIGEST, asked).one_or_none()
         if row is None:
             repositories.find(tx, registry, repository)
             raise ImageNotFound(digest, None, repository, registry.account)
@@ -250,17 +295,16 @@ def _find_by_digest(
 
 
 def _find_by_tag(context: Context, registry: Registry, repository: str, tag: str) -> StoredManifest:
-    query = (
-        _manifests_of(registry, repository)
-        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
-        .where(schema.tags.c.repository_id == schema.repositories.c.id, schema.tags.c.name == tag)
-    )
     with context.database.read() as tx:
-        row = tx.execute(query).one_or_none()
+        row = tx.execute(_FIND_BY_TAG, _asked(registry, repository) | {"tag": tag}).one_or_none()
         if row is None:
             repositories.find(tx, registry, repository)
             raise ImageNotFound(None, tag, repository, registry.account)
     return _stored(row, tag)
+
+
+def _asked(registry: Registry, repository: str) -> dict[str, str]:
+    return {"account": registry.account, "region": registry.region, "repository": repository}
 
 
 def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
@@ -270,19 +314,13 @@ def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
 
 
 def _image_id(tx: Connection, repository: Repository, digest: Digest) -> int | None:
-    images = schema.images
-    return tx.execute(
-        select(images.c.id).where(
-            images.c.repository_id == repository.id, images.c.digest == str(digest)
-        )
-    ).scalar_one_or_none()
+    asked = {"repository": repository.id, "digest": str(digest)}
+    return tx.execute(_IMAGE_ID, asked).scalar_one_or_none()
 
 
 def _tagged(tx: Connection, repository: Repository, tag: str) -> int | None:
-    tags = schema.tags
-    return tx.execute(
-        select(tags.c.image_id).where(tags.c.repository_id == repository.id, tags.c.name == tag)
-    ).scalar_one_or_none()
+    asked = {"repository": repository.id, "tag": tag}
+    return tx.execute(_TAGGED, asked).scalar_one_or_none()
 
 
 def _tags_of(tx: Connection, image_id: int) -> tuple[str, ...]:
@@ -307,24 +345,21 @@ def _insert(
     children = list(manifest.required_images)
     child_sizes = _child_sizes(context, tx, repository, children)
     _check_image_count(context, tx, repository)
-    image_id: int = tx.execute(
-        insert(schema.images)
-        .values(
-            repository_id=repository.id,
-            digest=str(digest),
-            media_type=manifest.media_type,
-            artifact_media_type=manifest.artifact_media_type,
-            artifact_type=manifest.artifact_type,
-            annotations=dict(manifest.annotations) or None,
-            subject=None if manifest.subject is None else str(manifest.subject.digest),
-            manifest_size=len(content),
-            # Of an index ECR tells the largest of its images.
-            size=max(child_sizes, default=0) if manifest.size is None else manifest.size,
-            pushed_at=context.clock(),
-        )
-        .returning(schema.images.c.id)
-    ).scalar_one()
-    tx.execute(insert(schema.manifests).values(image_id=image_id, content=content))
+    values = {
+        "repository_id": repository.id,
+        "digest": str(digest),
+        "media_type": manifest.media_type,
+        "artifact_media_type": manifest.artifact_media_type,
+        "artifact_type": manifest.artifact_type,
+        "annotations": dict(manifest.annotations) or None,
+        "subject": None if manifest.subject is None else str(manifest.subject.digest),
+        "manifest_size": len(content),
+        # Of an index ECR tells the largest of its images.
+        "size": max(child_sizes, default=0) if manifest.size is None else manifest.size,
+        "pushed_at": context.clock(),
+    }
+    image_id: int = tx.execute(_INSERT, values).scalar_one()
+    tx.execute(_INSERT_MANIFEST, {"image_id": image_id, "content": content})
     _hold_layers(tx, repository, manifest, image_id)
     if children:
         tx.execute(
@@ -346,16 +381,10 @@ def _check_layers(tx: Connection, repository: Repository, required: list[Digest]
 def _child_sizes(
     context: Context, tx: Connection, repository: Repository, children: list[Digest]
 ) -> Collection[int]:
-    images = schema.images
-    sizes: dict[str, int] = {
-        row.digest: row.size
-        for row in tx.execute(
-            select(images.c.digest, images.c.size).where(
-                images.c.repository_id == repository.id,
-                images.c.digest.in_([str(child) for child in children]),
-            )
-        )
-    }
+    if not children:
+        return ()
+    asked = {"repository": repository.id, "digests": [str(child) for child in children]}
+    sizes: dict[str, int] = {row.digest: row.size for row in tx.execute(_SIZES, asked)}
     missing = [child for child in children if str(child) not in sizes]
     if missing and not context.dialect.accepts_missing_children:
         raise ReferencedImagesNotFound(missing, repository.name, repository.registry.account)
@@ -364,13 +393,12 @@ def _child_sizes(
 
 def _hold_layers(tx: Connection, repository: Repository, manifest: Manifest, image_id: int) -> None:
     """Refer to the layers that the repository holds; only foreign ones may be elsewhere."""
-    table = schema.layers
     declared = {blob.digest: blob.media_type for blob in manifest.blobs}
     for digest in layers.missing(tx, repository.id, list(declared)):
         del declared[digest]
     if declared:
         tx.execute(
-            insert(schema.image_layers),
+            _INSERT_LAYERS,
             [
                 {"image_id": image_id, "repository_id": repository.id, "digest": str(layer)}
                 for layer in declared
@@ -378,11 +406,8 @@ def _hold_layers(tx: Connection, repository: Repository, manifest: Manifest, ima
         )
     for media_type in set(declared.values()):
         digests = [str(digest) for digest, its in declared.items() if its == media_type]
-        tx.execute(
-            update(table)
-            .where(table.c.repository_id == repository.id, table.c.digest.in_(digests))
-            .values(media_type=media_type)
-        )
+        described = {"repository": repository.id, "digests": digests, "media_type": media_type}
+        tx.execute(_DESCRIBE_LAYERS, described)
 
 
 def _move_tag(
@@ -394,28 +419,21 @@ def _move_tag(
     *,
     exists: bool,
 ) -> None:
-    tags = schema.tags
     _check_tag_count(context, tx, image_id)
     now = context.clock()
     if exists:
-        tx.execute(
-            update(tags)
-            .where(tags.c.repository_id == repository.id, tags.c.name == tag)
-            .values(image_id=image_id, tagged_at=now)
-        )
+        moved = {"repository": repository.id, "tag": tag, "image_id": image_id, "tagged_at": now}
+        tx.execute(_MOVE_TAG, moved)
     else:
         tx.execute(
-            insert(tags).values(
-                repository_id=repository.id, name=tag, image_id=image_id, tagged_at=now
-            )
+            _INSERT_TAG,
+            {"repository_id": repository.id, "name": tag, "image_id": image_id, "tagged_at": now},
         )
 
 
 def _check_image_count(context: Context, tx: Connection, repository: Repository) -> None:
-    images, most = schema.images, context.limits.images_per_repository
-    count = tx.execute(
-        select(func.count()).where(images.c.repository_id == repository.id)
-    ).scalar_one()
+    most = context.limits.images_per_repository
+    count = tx.execute(_COUNT_IMAGES, {"repository": repository.id}).scalar_one()
     if count >= most:
         raise LimitExceeded(
             f"The repository with name '{repository.name}' already has {count} images, the most "
@@ -424,8 +442,8 @@ def _check_image_count(context: Context, tx: Connection, repository: Repository)
 
 
 def _check_tag_count(context: Context, tx: Connection, image_id: int) -> None:
-    tags, most = schema.tags, context.limits.tags_per_image
-    count = tx.execute(select(func.count()).where(tags.c.image_id == image_id)).scalar_one()
+    most = context.limits.tags_per_image
+    count = tx.execute(_COUNT_TAGS, {"image": image_id}).scalar_one()
     if count >= most:
         raise LimitExceeded(f"An image may have at most {most} tags, and this one has {count}.")
 

@@ -183,15 +183,8 @@ def lease(tx: Connection, repository_id: int, digests: Iterable[str], now: int) 
 
 def missing(tx: Connection, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
     """Return those of `digests` that the repository doesn't hold, in their order."""
-    table = schema.layers
-    held = set(
-        tx.execute(
-            select(table.c.digest).where(
-                table.c.repository_id == repository_id,
-                table.c.digest.in_([str(digest) for digest in digests]),
-            )
-        ).scalars()
-    )
+    asked = {"repository": repository_id, "digests": [str(digest) for digest in digests]}
+    held = set(tx.execute(_HELD, asked).scalars())
     return [digest for digest in digests if str(digest) not in held]
 
 
@@ -235,6 +228,10 @@ _FIND = _LAYERS.join(
     schema.repositories.c.region == bindparam("region"),
     schema.repositories.c.name == bindparam("repository"),
     schema.layers.c.digest == bindparam("digest"),
+)
+_HELD = select(schema.layers.c.digest).where(
+    schema.layers.c.repository_id == bindparam("repository"),
+    schema.layers.c.digest.in_(bindparam("digests", expanding=True)),
 )
 _LOCK_BLOB = (
     select(schema.blobs.c.location)

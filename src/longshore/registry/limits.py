@@ -16,6 +16,8 @@ class Limits:
     images_per_repository: int = 100_000
     tags_per_image: int = 1_000
     resource_tags_per_repository: int = 50
+    creation_templates_per_registry: int = 1_000
+    pull_time_exclusions_per_registry: int = 100
     layer_size: int = 52_000 * MIB
     layer_parts: int = 4_200
     layer_part_smallest: int = 5 * MIB

@@ -84,11 +84,40 @@ def create(
     """Make a repository.
 
     Raises:
+        RepositoryAlreadyExists, …: as `add`.
+    """
+    with context.database.write() as tx:
+        return add(
+            context,
+            tx,
+            registry,
+            name,
+            mutability=mutability,
+            scan_on_push=scan_on_push,
+            encryption=encryption,
+            tags=tags,
+        )
+
+
+def add(
+    context: Context,
+    tx: Connection,
+    registry: Registry,
+    name: str,
+    *,
+    mutability: TagMutability,
+    scan_on_push: bool,
+    encryption: Encryption,
+    tags: Mapping[str, str],
+) -> Repository:
+    """Make a repository in a transaction, which can do nothing else if this raises.
+
+    Raises:
         RepositoryAlreadyExists: the registry has one of this name, whatever its settings.
         NotBuiltYet: the encryption is KMS or KMS_DSSE.
         TooManyTags, LimitExceeded: a quota is used up.
     """
-    encryption_context = _encryption_context(encryption)
+    encryption_context = context_of(encryption)
     resource_tags.check_count(context, len(tags))
     columns: dict[str, Any] = {
         "account": registry.account,
@@ -102,17 +131,16 @@ def create(
         "encryption_context": encryption_context,
     }
     try:
-        with context.database.write() as tx:
-            row = tx.execute(
-                insert(schema.repositories).values(columns).returning(schema.repositories)
-            ).one()
-            # Not before: that a repository exists is told even where there is no room for it.
-            _check_count(context, tx, registry)
-            repository = _repository(row)
-            resource_tags.write(tx, repository.id, tags)
-            return repository
+        row = tx.execute(
+            insert(schema.repositories).values(columns).returning(schema.repositories)
+        ).one()
     except IntegrityError:
         raise RepositoryAlreadyExists(name, registry.account) from None
+    # Not before: that a repository exists is told even where there is no room for it.
+    _check_count(context, tx, registry)
+    repository = _repository(row)
+    resource_tags.write(tx, repository.id, tags)
+    return repository
 
 
 def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -> Repository:
@@ -267,7 +295,13 @@ def _check_count(context: Context, tx: Connection, registry: Registry) -> None:
         )
 
 
-def _encryption_context(encryption: Encryption) -> str:
+def context_of(encryption: Encryption) -> str:
+    """Return the context that repositories with this encryption share their blobs in.
+
+    Raises:
+        NotBuiltYet: it is KMS or KMS_DSSE.
+        InvalidParameter: it names a key that it has no use for.
+    """
     if encryption.type != "AES256":
         raise NotBuiltYet(
             f"Encryption with {encryption.type} is not built yet in Longshore. Use AES256 and "

@@ -23,12 +23,17 @@ def put(context: Context, registry: Registry, name: str, document: PolicyDocumen
     """Set the policy of a repository, in place of the one that it has."""
     with context.database.write() as tx:
         repository = repositories.find(tx, registry, name, lock=True)
-        upsert(
-            tx,
-            schema.repository_policies,
-            key={"repository_id": repository.id},
-            values={"document": document.text},
-        )
+        write(tx, repository.id, document.text)
+
+
+def write(tx: Connection, repository_id: int, text: str) -> None:
+    """Set the policy of a repository, which is locked or new, in ECR's normal form."""
+    upsert(
+        tx,
+        schema.repository_policies,
+        key={"repository_id": repository_id},
+        values={"document": text},
+    )
 
 
 def get(context: Context, registry: Registry, name: str) -> str:

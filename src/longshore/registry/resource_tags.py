@@ -10,7 +10,7 @@ from longshore.errors import InvalidTagParameter, TooManyTags
 from longshore.metadata import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from longshore.registry.context import Context
 
@@ -36,10 +36,7 @@ def write(tx: Connection, repository_id: int, tags: Mapping[str, str]) -> None:
     """
     if not tags:
         return
-    if any(key.lower().startswith(_RESERVED_PREFIX) for key in tags):
-        raise InvalidTagParameter(
-            "Tag parameters are invalid: keys that begin with 'aws:' are reserved"
-        )
+    check_keys(tags)
     erase(tx, repository_id, tags.keys())
     tx.execute(
         insert(schema.resource_tags),
@@ -64,6 +61,18 @@ def count(tx: Connection, repository_id: int) -> int:
     return tx.execute(
         select(func.count()).where(table.c.repository_id == repository_id)
     ).scalar_one()
+
+
+def check_keys(keys: Iterable[str]) -> None:
+    """Refuse keys that only AWS itself may set.
+
+    Raises:
+        InvalidTagParameter: one of them is.
+    """
+    if any(key.lower().startswith(_RESERVED_PREFIX) for key in keys):
+        raise InvalidTagParameter(
+            "Tag parameters are invalid: keys that begin with 'aws:' are reserved"
+        )
 
 
 def check_count(context: Context, tags: int) -> None:

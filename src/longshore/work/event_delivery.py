@@ -74,15 +74,15 @@ class Outbox:
             has_new = log.has_new(tx)
             unknown = progress.unknown(tx, self._receivers)
         for name in unknown:
-            with database.write() as tx:
+            with database.write(content_only=True) as tx:
                 progress.begin(tx, name)
         while has_new:
-            with database.write() as tx:
+            with database.write(content_only=True) as tx:
                 has_new = log.place(tx, self._keeping.most)
         with database.read() as tx:
             idle = set(progress.behind(tx, self._receivers)) - ledger.busy_keys(tx, JOB)
         for name in sorted(idle):
-            with database.write(durable=False) as tx:
+            with database.write(durable=False, content_only=True) as tx:
                 now = self._context.clock()
                 queue.enqueue(tx, JOB, {"receiver": name}, now=now, key=name)
 
@@ -185,7 +185,7 @@ class Courier:
 
     def _note(self, before: Progress, position: int, delivery: Delivery, refusals: int = 0) -> None:
         # Lost in a power cut, it is delivered again.
-        with self._context.database.write(durable=False) as tx:
+        with self._context.database.write(durable=False, content_only=True) as tx:
             progress.advance(tx, before, position, refusals)
             progress.record(tx, delivery)
 
@@ -193,7 +193,7 @@ class Courier:
         """Let the job begin again from its first attempt: the receiver isn't away."""
         _log.warning("the receiver '%s' failed for now: %s", receiver.name, failure)
         now = self._context.clock()
-        with self._context.database.write() as tx:
+        with self._context.database.write(content_only=True) as tx:
             work.finish(tx)
             later = now + TERMS.first_delay
             queue.enqueue(
@@ -203,5 +203,5 @@ class Courier:
 
 def forget_old(context: Context, keeping: Keeping) -> None:
     """Drop the events that are too old: the handler of `FORGETTING`."""
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         log.forget(tx, context.clock() - keeping.age)

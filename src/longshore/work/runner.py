@@ -207,7 +207,7 @@ class Runner:
         for _ in range(handler.concurrency - busy):
             now = context.clock()
             # What a power cut undoes of this, it undoes of the work as well.
-            with context.database.write(durable=False) as tx:
+            with context.database.write(durable=False, content_only=True) as tx:
                 job = queue.take(tx, kind, handler.terms, self.worker, now)
             if job is None:
                 break
@@ -227,7 +227,7 @@ class Runner:
             ]
         if not stale:
             return
-        with self._context.database.write(durable=False) as tx:
+        with self._context.database.write(durable=False, content_only=True) as tx:
             held = {
                 work
                 for work in stale
@@ -254,10 +254,10 @@ class Runner:
         try:
             self._handlers[job.kind].run(work)
             if not work.is_finished:
-                with database.write() as tx:
+                with database.write(content_only=True) as tx:
                     work.finish(tx)
         except (Interrupted, LeaseLost):
-            with database.write() as tx:
+            with database.write(content_only=True) as tx:
                 queue.release(tx, job, self._context.clock())
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has failed
             self._fail(job, error)
@@ -265,7 +265,7 @@ class Runner:
     def _fail(self, job: Job, error: Exception) -> None:
         terms, now = self._terms[job.kind], self._context.clock()
         try:
-            with self._context.database.write() as tx:
+            with self._context.database.write(content_only=True) as tx:
                 due_at = queue.fail(tx, job, terms, _told(error), now=now, random=self._jitter())
         except LeaseLost as lost:
             _log.warning("%s; here it failed: %s", lost, _told(error))

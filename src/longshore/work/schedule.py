@@ -31,5 +31,5 @@ class Schedule:
         with database.read() as tx:
             kinds = recurring.to_advance(tx, self._intervals, now)
         for kind in kinds:
-            with database.write() as tx:
+            with database.write(content_only=True) as tx:
                 recurring.advance(tx, kind, self._intervals[kind], now)

@@ -10,6 +10,7 @@ from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr.operations import OPERATIONS
 from tests.api.ecr.image_refusals import IMAGES
 from tests.api.ecr.layer_refusals import LAYERS
+from tests.api.ecr.lifecycle_refusals import LIFECYCLE
 from tests.api.ecr.policy_refusals import POLICIES
 from tests.api.ecr.refusal_cases import (
     ACCOUNT,
@@ -23,6 +24,7 @@ from tests.api.ecr.refusal_cases import (
 )
 from tests.api.ecr.refusals import check_refusal, constraint
 from tests.api.ecr.repository_refusals import IN_A_REPOSITORY, ON_A_RESOURCE, PAGING, REPOSITORIES
+from tests.api.ecr.template_refusals import EXCLUDING, LISTING, NAMING, PULL_TIMES, TEMPLATES
 from tests.support.images import oci_image
 
 if TYPE_CHECKING:
@@ -50,7 +52,23 @@ NEVER_HERE = {
     ("DeleteRegistryPolicy", "ValidationException"): "it takes no parameters",
     ("DeleteRegistryPolicy", "InvalidParameterException"): "it takes no parameters",
     ("BatchGetImage", "LimitExceededException"): "nothing limits it",
+    **{
+        (operation, "ValidationException"): "InvalidParameterException says it"
+        for operation in (
+            "PutLifecyclePolicy",
+            "GetLifecyclePolicy",
+            "DeleteLifecyclePolicy",
+            "StartLifecyclePolicyPreview",
+            "GetLifecyclePolicyPreview",
+        )
+    },
     ("UntagResource", "TooManyTagsException"): "fewer tags are never too many",
+    **{
+        (operation, "ValidationException"): "InvalidParameterException says it"
+        for operation in (*NAMING, *EXCLUDING, *LISTING)
+    },
+    ("DeregisterPullTimeUpdateExclusion", "LimitExceededException"): "nothing limits it",
+    ("ListPullTimeUpdateExclusions", "LimitExceededException"): "nothing limits it",
 }
 
 
@@ -92,7 +110,10 @@ REFUSALS = [
     *REPOSITORIES,
     *LAYERS,
     *IMAGES,
+    *LIFECYCLE,
     *POLICIES,
+    *TEMPLATES,
+    *PULL_TIMES,
     *REGISTRY,
 ]
 
@@ -125,7 +146,13 @@ def test_refusals(case: Refusal, stage: Stage) -> None:
 
 LIMITED = {
     (operation, "LimitExceededException")
-    for operation in ("CreateRepository", "UploadLayerPart", "PutImage")
+    for operation in (
+        "CreateRepository",
+        "UploadLayerPart",
+        "PutImage",
+        "CreateRepositoryCreationTemplate",
+        "RegisterPullTimeUpdateExclusion",
+    )
 }
 
 

@@ -233,14 +233,14 @@ def test_a_rotated_key_is_the_newest_and_the_older_ones_stay(tmp_path: Path) -> 
     first = key.seal_for("test").close(SECRET)
     key.rotate()
     key.rotate()
-    assert len(key.ids) == len(set(key.ids)) == 3
+    assert len(set(key.ids)) == 3
     assert len(file.read_text().splitlines()) == 3
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert ServerKey.read(file).ids == key.ids
     assert key.seal_for("test").open(first) == SECRET
     second = key.seal_for("test").close(SECRET)
     key.retire()
-    assert len(key.ids) == 1
+    assert ServerKey.read(file).ids == (key.id,)
     assert key.seal_for("test").open(second) == SECRET
     with pytest.raises(BrokenSeal):
         key.seal_for("test").open(first)

@@ -10,7 +10,7 @@ from longshore.access.policy.documents import Grammar
 from longshore.identity import inline_policies, users
 from longshore.identity.kinds import Kind
 from longshore.names import Registry
-from longshore.registry import policies, repository_policies
+from longshore.registry import policies, registry_policies, repository_policies
 from longshore.settings import Settings
 from tests.support.pushing import create_repository
 from tests.unit.cli.test_commands import check_failed, run
@@ -175,3 +175,52 @@ def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
     assert result.stderr.startswith(
         f"longshore: The registry in {tmp_path}/nowhere can't be opened"
     )
+
+
+# --- longshore policy remove ----------------------------------------------------------------------
+
+
+DENY_ALL = written({"Effect": "Deny", "Principal": "*", "Action": "ecr:*", "Resource": "*"})
+
+
+def remove(data: Path, *words: str) -> Result:
+    return run("policy", "remove", "--data", data, *words)
+
+
+def test_a_policy_that_locks_everybody_out_can_be_taken_away(data: Path, store: Context) -> None:
+    on_repository = policies.read(DENY_ALL, Grammar.REPOSITORY)
+    on_registry = policies.read(DENY_ALL, Grammar.REGISTRY)
+    repository_policies.put(store, REGISTRY, "demo/app", on_repository)
+    registry_policies.put(store, REGISTRY, on_registry)
+    administrator = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+    assert explain(data, principal=administrator, **PULL).stdout.startswith("Refused.")
+
+    for words in ([], ["--repository", "demo/app"]):
+        result = remove(data, *words)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert json.loads(result.stdout) == json.loads(DENY_ALL)
+
+    assert explain(data, principal=administrator, **PULL).stdout.startswith("Allowed.")
+
+
+NO_REGISTRY_POLICY = f"Registry policy does not exist in the registry with id '{ACCOUNT}'"
+NO_REPOSITORY_POLICY = (
+    "Repository policy does not exist for the repository with name 'demo/app' "
+    f"in the registry with id '{ACCOUNT}'"
+)
+NO_REPOSITORY = (
+    "The repository with name 'demo/app' does not exist in the registry with id '111122223333'"
+)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], NO_REGISTRY_POLICY),
+        (["--repository", "demo/app"], NO_REPOSITORY_POLICY),
+        (["--repository", "demo/app", "--account", "111122223333"], NO_REPOSITORY),
+    ],
+)
+def test_there_may_be_none_to_take_away(data: Path, words: list[str], message: str) -> None:
+    check_failed(remove(data, *words), message)

@@ -368,3 +368,28 @@ def test_a_database_can_be_used_again_after_it_was_closed(database: Database) ->
     database.close()
     migrate(database)
     assert names(database) == {"a"}
+
+
+# --- Within a transaction -------------------------------------------------------------------------
+
+
+def test_what_joins_a_transaction_counts_with_it_or_not_at_all(database: Database) -> None:
+    def write_both() -> None:
+        with database.write() as tx:
+            write(database.joined(tx), "a")
+            write(database.joined(tx), "a")
+
+    with pytest.raises(IntegrityError):
+        write_both()
+    assert names(database) == set()
+    with database.write() as tx:
+        joined = database.joined(tx)
+        write(joined, "b")
+        with pytest.raises(IntegrityError):
+            write(joined, "b")
+        # What failed is undone by itself, and the rest goes on.
+        write(joined, "c")
+        assert names(joined) == {"b", "c"}
+        assert joined.generation() is None
+        joined.close()
+    assert names(database) == {"b", "c"}

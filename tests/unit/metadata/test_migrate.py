@@ -133,7 +133,9 @@ def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(database: D
         ("managed_policies", "name"),
         ("managed_policies", "path"),
         ("openid_providers", "url"),
+        ("pull_time_exclusions", "principal_arn"),
         ("repositories", "name"),
+        ("repository_creation_templates", "namespace"),
         ("resource_tags", "key"),
         ("tags", "name"),
     }

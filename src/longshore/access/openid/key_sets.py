@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from jwt.exceptions import InvalidKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,10 +108,7 @@ def _key(entry: object) -> Key | None:
     is_named_well = key_id is None or isinstance(key_id, str)
     if not is_named_well or not _is_for_verifying(entry):
         return None
-    try:
-        public = _public_key(entry)
-    except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    public = _public_key(entry)
     algorithms = frozenset[str]() if public is None else _algorithms_of(public)
     if declared is not None:
         algorithms &= {declared} if isinstance(declared, str) else set()
@@ -128,13 +123,21 @@ def _is_for_verifying(entry: Mapping[str, Any]) -> bool:
 
 
 def _public_key(entry: dict[str, Any]) -> PublicKey | None:
-    match entry.get("kty"):
-        case "RSA":
-            public: object = RSAAlgorithm.from_jwk(entry)
-        case "EC":
-            public = ECAlgorithm.from_jwk(entry)
-        case _:
-            return None
+    """Read a key's numbers, or None if they are none."""
+    # Not at the top: it takes longer to load than a command may take, and few need it.
+    from jwt.algorithms import ECAlgorithm, RSAAlgorithm  # noqa: PLC0415
+    from jwt.exceptions import InvalidKeyError  # noqa: PLC0415
+
+    try:
+        match entry.get("kty"):
+            case "RSA":
+                public: object = RSAAlgorithm.from_jwk(entry)
+            case "EC":
+                public = ECAlgorithm.from_jwk(entry)
+            case _:
+                return None
+    except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError):
+        return None
     return public if isinstance(public, RSAPublicKey | EllipticCurvePublicKey) else None
 
 

@@ -14,9 +14,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jwt import PyJWS
-from jwt.exceptions import InvalidTokenError
-
 from longshore.access.openid.key_sets import ALGORITHMS, KeySet, MalformedKeySet
 from longshore.clock import MINUTE, SECOND
 from longshore.errors import ExpiredIdentityToken, InvalidIdentityToken
@@ -202,6 +199,10 @@ def _stored(key_set: str) -> KeySet:
 
 def _verified(token: str, candidates: tuple[Key, ...], algorithm: str) -> dict[str, Any]:
     """Return the claims of a token that one of these keys verifies."""
+    # Not at the top: it takes long to load, and most servers never see such a token.
+    from jwt import PyJWS  # noqa: PLC0415
+    from jwt.exceptions import InvalidTokenError  # noqa: PLC0415
+
     jws = PyJWS(algorithms=[algorithm])
     for key in candidates:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.errors import MissingAuthenticationToken
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from longshore.identity.authorization import Surroundings
     from longshore.identity.principals import Principal
     from longshore.registry.context import Caller, Context
+    from longshore.registry.pulls import PulledImage
 
 Output: TypeAlias = "dict[str, Any]"
 
@@ -30,6 +31,8 @@ class Call:
         region: the region that it is for.
         base_url: scheme and host, as the client wrote them.
         surroundings: what policies may ask of the request itself.
+        pulled: the images that the answer hands out, which its handler names. They count as pulled
+            whenever the answer is given, from memory too.
     """
 
     context: Context
@@ -39,6 +42,7 @@ class Call:
     region: str
     base_url: str
     surroundings: Surroundings
+    pulled: list[PulledImage] = field(default_factory=list)
 
     @property
     def credentials(self) -> Credentials:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from longshore.identity.authorization import Need
     from longshore.identity.principals import Principal
     from longshore.registry.context import Context
+    from longshore.registry.pulls import PulledImage
 
 Result = TypeVar("Result")
 
@@ -132,8 +133,10 @@ class AwsFace:
             return self._authenticate(context, exchange, signature)
 
         with self._attempts.watch(request.client_address, signature.access_key_id):
-            # Only who has a key may send what takes memory.
-            await self._credentials(signature)
+            announced = request.content_length
+            if announced is None or announced > _SMALL_BODY:
+                # Only who has a key may send what takes memory.
+                await self._credentials(signature)
             exchange.body = await request.body(largest)
             exchange.operation = exchange.api.operation_name(request, exchange.body)
             call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
@@ -181,7 +184,7 @@ class AwsFace:
         return await self._quickly(find, is_small=True)
 
     def _authenticate(self, context: Context, exchange: Exchange, signature: Signature) -> Call:
-        # Again, and not from before the body: a key may have been revoked while it was sent.
+        # Not from before the body: a key may have been revoked while it was sent.
         credentials = access_keys.find(context, signature.access_key_id, signature.security_token)
         self._verifier.verify(
             signature, exchange.request.head(), exchange.body_sha256.hex(), credentials.secret
@@ -216,16 +219,16 @@ class AwsFace:
 
 def _perform(exchange: Exchange, operation: Operation, call: Call, context: Context) -> Response:
     """Let the caller have what the request asks for, if they may."""
-    call = replace(call, context=context)
+    call = replace(call, context=context, pulled=[])
     api, name = exchange.api, str(exchange.operation)
     asked = (api.name, name, call.region, exchange.body_sha256)
 
     def find_needs() -> tuple[Need, ...]:
         return tuple(operation.needs(call, exchange.members))
 
-    def run() -> bytes:
+    def run() -> tuple[bytes, Sequence[PulledImage]]:
         exchange.output = operation.handler(call, exchange.members)
-        return api.serialize(name, exchange.output)
+        return api.serialize(name, exchange.output), call.pulled
 
     is_remembered = operation.only_reads and _is_small(exchange)
     if is_remembered:
@@ -236,9 +239,13 @@ def _perform(exchange: Exchange, operation: Operation, call: Call, context: Cont
     for need in exchange.needs:
         authorization.require(context, call.principal, need, call.surroundings)
     if is_remembered:
-        content = context.memory.answer(("answer", call.caller, call.base_url, *asked), run, len)
+        content, pulled = context.memory.answer(
+            ("answer", call.caller, call.base_url, *asked), run, lambda answer: len(answer[0])
+        )
     else:
-        content = run()
+        content, pulled = run()
+    for image in pulled:
+        context.pulls.note(image, call.principal.identity_arn, context.clock())
     return api.answer(name, content, exchange.request.id)
 
 

@@ -11,6 +11,7 @@ from longshore.names import is_tag
 from longshore.registry import image_batches, image_listings, images, referrers
 from longshore.registry.image_batches import API_TAG_MAX_LENGTH, Failure, ImageId
 from longshore.registry.image_listings import TagStatus
+from longshore.registry.pulls import PulledImage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,10 @@ def batch_get_image(call: Call, request: ecr.BatchGetImageRequestTypeDef) -> Out
         request["repositoryName"],
         _image_ids(request["imageIds"]),
         request.get("acceptedMediaTypes", ()),
+    )
+    call.pulled.extend(
+        PulledImage(registry, request["repositoryName"], manifest.image_digest)
+        for manifest in found
     )
     return {
         "images": [_image(registry, request["repositoryName"], manifest) for manifest in found],
@@ -192,6 +197,9 @@ def _detail(registry: Registry, repository: str, image: image_listings.Image) ->
         "imageTags": list(image.tags) or None,
         "imageSizeInBytes": image.size,
         "imagePushedAt": as_datetime(image.pushed_at),
+        "lastRecordedPullTime": (
+            None if image.last_pulled_at is None else as_datetime(image.last_pulled_at)
+        ),
         "imageManifestMediaType": image.media_type,
         "artifactMediaType": image.artifact_media_type,
         "subjectManifestDigest": image.subject,

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from longshore.api.ecr.repositories import resource_of, tags_of
 from longshore.identity import condition_keys
 from longshore.identity.authorization import Need
+from longshore.identity.creation_on_push import SERVICE
+from longshore.registry import creation_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from longshore.api.ecr.calls import Call
-    from longshore.identity.condition_keys import Values
+    from longshore.names import Registry
 
 
 def of_the_caller(action: str, _call: Call, _request: object) -> Iterable[Need]:
@@ -58,7 +60,7 @@ def on_the_resource(action: str, call: Call, request: Mapping[str, Any]) -> Iter
 
 def to_tag(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
     """The same, and policies may ask which tags it gets."""
-    values = _values_of_tags(tags_of(request["tags"]))
+    values = condition_keys.of_requested_tags(tags_of(request["tags"]))
     yield Need.on(*resource_of(call, request), action, values)
 
 
@@ -81,11 +83,26 @@ def to_create(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[N
             each,
             registry.repository_arn(request["repositoryName"]),
             registry,
-            values=_values_of_tags(tags),
+            values=condition_keys.of_requested_tags(tags),
         )
 
 
-def _values_of_tags(tags: Mapping[str, str]) -> Values:
-    if not tags:
-        return {}
-    return {**condition_keys.of_tags("aws:requesttag/", tags), "aws:tagkeys": tuple(tags)}
+def to_make_templates(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
+    """Who says how repositories are created needs what they would need to create them so."""
+    registry = call.own_registry
+    yield Need(action, registry=registry)
+    yield from _to_create_later(registry, request)
+    if role := request.get("customRoleArn"):
+        creation_templates.check_role(registry, role)
+        yield Need("iam:PassRole", role, values={"iam:passedtoservice": (SERVICE,)})
+
+
+def _to_create_later(registry: Registry, request: Mapping[str, Any]) -> Iterator[Need]:
+    repositories = creation_templates.repositories_of(request["prefix"])
+    arn = registry.repository_arn(repositories)
+    tags = tags_of(request.get("resourceTags", ()))
+    yield Need("ecr:CreateRepository", arn, registry, values=condition_keys.of_requested_tags(tags))
+    if request.get("repositoryPolicy"):
+        yield Need("ecr:SetRepositoryPolicy", arn, registry)
+    if request.get("lifecyclePolicy"):
+        yield Need("ecr:PutLifecyclePolicy", arn, registry)

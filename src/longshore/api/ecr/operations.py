@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from longshore.api.aws.operations import Operation
-from longshore.api.ecr import images, layers, needs, policies, registry, repositories
+from longshore.api.ecr import (
+    images,
+    layers,
+    lifecycle,
+    needs,
+    policies,
+    pull_times,
+    registry,
+    repositories,
+    templates,
+)
 
 if TYPE_CHECKING:
     from longshore.api.aws.operations import Handler, Needs
@@ -19,11 +29,14 @@ _ONLY_READ = frozenset(
         "DescribeImages",
         "DescribeRegistry",
         "DescribeRepositories",
+        "DescribeRepositoryCreationTemplates",
         "GetAccountSetting",
+        "GetLifecyclePolicy",
         "GetRegistryPolicy",
         "GetRepositoryPolicy",
         "ListImageReferrers",
         "ListImages",
+        "ListPullTimeUpdateExclusions",
         "ListTagsForResource",
     }
 )
@@ -45,6 +58,19 @@ _REPOSITORIES: dict[str, tuple[Handler, Needs]] = {
     "SetRepositoryPolicy": (policies.set_repository_policy, needs.on_the_repository),
     "GetRepositoryPolicy": (policies.get_repository_policy, needs.on_the_repository),
     "DeleteRepositoryPolicy": (policies.delete_repository_policy, needs.on_the_repository),
+}
+_LIFECYCLE: dict[str, tuple[Handler, Needs]] = {
+    "PutLifecyclePolicy": (lifecycle.put_lifecycle_policy, needs.on_the_repository),
+    "GetLifecyclePolicy": (lifecycle.get_lifecycle_policy, needs.on_the_repository),
+    "DeleteLifecyclePolicy": (lifecycle.delete_lifecycle_policy, needs.on_the_repository),
+    "StartLifecyclePolicyPreview": (
+        lifecycle.start_lifecycle_policy_preview,
+        needs.on_the_repository,
+    ),
+    "GetLifecyclePolicyPreview": (
+        lifecycle.get_lifecycle_policy_preview,
+        needs.on_the_repository,
+    ),
 }
 _LAYERS: dict[str, tuple[Handler, Needs]] = {
     "BatchCheckLayerAvailability": (
@@ -73,9 +99,28 @@ _REGISTRY: dict[str, tuple[Handler, Needs]] = {
     "GetRegistryPolicy": (policies.get_registry_policy, needs.on_the_registry),
     "DeleteRegistryPolicy": (policies.delete_registry_policy, needs.on_the_registry),
 }
+_TEMPLATES: dict[str, tuple[Handler, Needs]] = {
+    "CreateRepositoryCreationTemplate": (templates.create, needs.to_make_templates),
+    "DescribeRepositoryCreationTemplates": (templates.describe, needs.on_the_registry),
+    "UpdateRepositoryCreationTemplate": (templates.update, needs.to_make_templates),
+    "DeleteRepositoryCreationTemplate": (templates.delete, needs.on_the_registry),
+}
+_PULL_TIMES: dict[str, tuple[Handler, Needs]] = {
+    "RegisterPullTimeUpdateExclusion": (pull_times.register_exclusion, needs.on_the_registry),
+    "DeregisterPullTimeUpdateExclusion": (pull_times.deregister_exclusion, needs.on_the_registry),
+    "ListPullTimeUpdateExclusions": (pull_times.list_exclusions, needs.on_the_registry),
+}
 
 OPERATIONS: dict[str, Operation] = {
     name: Operation(handler, _ACTIONS.get(name, f"ecr:{name}"), needed, name in _ONLY_READ)
-    for group in (_REPOSITORIES, _LAYERS, _IMAGES, _REGISTRY)
+    for group in (
+        _REPOSITORIES,
+        _LIFECYCLE,
+        _LAYERS,
+        _IMAGES,
+        _REGISTRY,
+        _TEMPLATES,
+        _PULL_TIMES,
+    )
     for name, (handler, needed) in group.items()
 }

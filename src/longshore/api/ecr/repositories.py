@@ -75,7 +75,7 @@ def put_image_tag_mutability(
             request["imageTagMutability"], request.get("imageTagMutabilityExclusionFilters", ())
         ),
     )
-    return _named(repository) | _mutability_members(repository.mutability)
+    return _named(repository) | mutability_members(repository.mutability)
 
 
 def put_image_scanning_configuration(
@@ -137,7 +137,8 @@ def _mutability(
     return TagMutability(Mode(mode), tuple(each["filter"] for each in filters))
 
 
-def _mutability_members(mutability: TagMutability) -> Output:
+def mutability_members(mutability: TagMutability) -> Output:
+    """Return how a response tells of a mutability."""
     members: Output = {"imageTagMutability": mutability.mode.value}
     if mutability.exclusions:
         members["imageTagMutabilityExclusionFilters"] = [
@@ -156,7 +157,7 @@ def _described(call: Call, repository: Repository) -> Output:
         **_named(repository),
         "repositoryUri": call.hosts.repository_uri(repository.registry, repository.name),
         "createdAt": as_datetime(repository.created_at),
-        **_mutability_members(repository.mutability),
+        **mutability_members(repository.mutability),
         "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
         "encryptionConfiguration": {"encryptionType": repository.encryption_type},
     }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from longshore.api.oci.errors import InvalidDigest
 from longshore.names import Digest, Registry
+from longshore.registry.pulls import PulledImage
 
 if TYPE_CHECKING:
     from longshore.api.http import Request
     from longshore.api.workers import Workers
     from longshore.identity.authorization import Surroundings
+    from longshore.identity.creation_on_push import Creation
     from longshore.identity.principals import Principal
     from longshore.registry.context import Caller, Context
 
@@ -30,6 +32,7 @@ class Call:
         surroundings: what policies may ask of it besides.
         name: the repository's name, checked; empty where the route has none.
         argument: the last part of the path: a digest, a tag or an upload id, unchecked.
+        creations: the repositories that came to be by it.
     """
 
     context: Context
@@ -41,11 +44,17 @@ class Call:
     surroundings: Surroundings
     name: str
     argument: str
+    creations: list[Creation] = field(default_factory=list)
 
     @property
     def caller(self) -> Caller:
         """Who sends it, as the rules know them."""
         return self.principal.caller
+
+    def note_pull(self, digest: Digest) -> None:
+        """Remember that an image of the repository is pulled."""
+        image = PulledImage(self.registry, self.name, digest)
+        self.context.pulls.note(image, self.principal.identity_arn, self.context.clock())
 
     def digest(self, text: str | None = None) -> Digest:
         """Read `text`, or the path's argument, as a digest that the dialect accepts.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from longshore.api import auditing
 from longshore.api.http import BadRequest
 from longshore.audit.records import ApiCall
+from longshore.identity.creation_on_push import SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from longshore.clock import Millis
     from longshore.errors import RegistryError
     from longshore.identity.authorization import Need
+    from longshore.identity.creation_on_push import Creation
     from longshore.identity.principals import Principal
     from longshore.names import Registry
 
@@ -39,6 +41,7 @@ class Exchange:
         principal: who sends it; None if nobody is who the request says.
         status: of the answer, if there is one.
         error: why it was refused, None if it wasn't.
+        creations: the repositories that came to be by it.
     """
 
     request: Request
@@ -50,6 +53,11 @@ class Exchange:
     principal: Principal | None = None
     status: int | None = None
     error: RegistryError | None = None
+    creations: list[Creation] = field(default_factory=list)
+
+    def records(self, at: Millis) -> list[ApiCall]:
+        """Return all that the audit tells: which repositories came to be, and then the request."""
+        return [*(self._creation(each, at) for each in self.creations), self.record(at)]
 
     def record(self, at: Millis) -> ApiCall:
         """Return what the audit tells of it, under the name of the operation that it stands for."""
@@ -70,6 +78,37 @@ class Exchange:
             error_code=None if self.error is None else self.error.code,
             error_message=None if self.error is None else self.error.message,
             additional=auditing.explanation(self.error),
+        )
+
+    def _creation(self, creation: Creation, at: Millis) -> ApiCall:
+        """Tell of a creation as CloudTrail tells of what the registry does by itself."""
+        repository, template = creation.repository, creation.template
+        creator = (
+            {"type": "AWSService"}
+            if creation.role is None
+            else auditing.user_identity(creation.role)
+        )
+        pusher = auditing.user_identity(self.principal)
+        return ApiCall(
+            service="ecr",
+            operation="CreateRepository",
+            region=repository.registry.region,
+            account=repository.registry.account,
+            identity={**creator, "invokedBy": SERVICE},
+            source_ip=SERVICE,
+            user_agent=SERVICE,
+            request_id=self.request.id,
+            at=at,
+            only_reads=False,
+            parameters={
+                "registryId": repository.registry.account,
+                "repositoryName": repository.name,
+            },
+            resources=[repository.arn],
+            additional={
+                "pushedBy": pusher.get("arn"),
+                **({} if template is None else {"repositoryCreationTemplate": template.prefix}),
+            },
         )
 
     def _operation(self) -> str:

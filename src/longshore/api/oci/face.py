@@ -86,7 +86,8 @@ class OciFace:
             exchange.error = auditing.FAILED
             raise
         finally:
-            self._trail.write(exchange.record(self._context.clock()))
+            for record in exchange.records(self._context.clock()):
+                self._trail.write(record)
         return _versioned(response)
 
     def answer_to_failure(self, request: Request) -> Response:
@@ -128,6 +129,7 @@ class OciFace:
                 surroundings=surroundings,
                 name=name,
                 argument=argument,
+                creations=exchange.creations,
             )
 
         if inspect.iscoroutinefunction(route.handler):

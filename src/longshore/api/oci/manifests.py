@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longshore.api.http import Response
+from longshore.api.oci.creation import creating
 from longshore.errors import (
     ImageAlreadyExists,
     ImageNotFound,
@@ -28,6 +30,9 @@ _MAX_TAGS_OF_A_PUSH = 10
 def get(call: Call) -> Response:
     """GET or HEAD /v2/<name>/manifests/<reference>."""
     manifest = _find(call)
+    # Who looks whether it is there, or what it is, doesn't pull it.
+    if call.request.method == "GET":
+        call.note_pull(manifest.image_digest)
     return Response(
         200,
         {
@@ -44,15 +49,18 @@ def put(call: Call) -> Response:
     tags = _tags_beside(call) if digest is not None else [_checked_tag(call.argument)]
     # The same manifest under the same tags is what the client wanted.
     with suppress(ImageAlreadyExists):
-        images.put(
-            call.context,
-            call.registry,
-            call.name,
-            call.body,
-            media_type=call.request.header(b"content-type"),
-            tag=next(iter(tags), None),
-            digest=digest,
-            more_tags=tags[1:],
+        creating(
+            call,
+            lambda: images.put(
+                call.context,
+                call.registry,
+                call.name,
+                call.body,
+                media_type=call.request.header(b"content-type"),
+                tag=next(iter(tags), None),
+                digest=digest,
+                more_tags=tags[1:],
+            ),
         )
     computed = digest or Digest.of(call.body)
     headers = {
@@ -94,15 +102,20 @@ def _find(call: Call) -> StoredManifest:
     return image_batches.acceptable(context, manifest, _accepted(call))
 
 
-def _accepted(call: Call) -> list[str]:
+def _accepted(call: Call) -> tuple[str, ...]:
     """Return the media types that the client accepts; none where it accepts anything."""
-    accepted = [
+    return _read_accept(tuple(value for key, value in call.request.headers if key == b"accept"))
+
+
+# Each client sends the same header with each request.
+@lru_cache(64)
+def _read_accept(values: tuple[bytes, ...]) -> tuple[str, ...]:
+    accepted = tuple(
         media_type.partition(";")[0].strip()
-        for key, value in call.request.headers
-        if key == b"accept"
+        for value in values
         for media_type in value.decode("latin-1").split(",")
-    ]
-    return [] if "*/*" in accepted else accepted
+    )
+    return () if "*/*" in accepted else accepted
 
 
 def _tags_beside(call: Call) -> list[str]:

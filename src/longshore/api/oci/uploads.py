@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from longshore.api.http import Response
 from longshore.api.oci import ranges
+from longshore.api.oci.creation import creating
 from longshore.api.oci.errors import ChunkOutOfPlace
 from longshore.api.oci.receiving import receive
 from longshore.errors import (
@@ -34,12 +36,11 @@ async def start(call: Call) -> Response:
     if mount is not None:
         source = call.request.parameter("from") or ""
         wanted = call.digest(mount)
-        if is_repository_name(source) and await call.workers.run(_mount, call, source, wanted):
+        if is_repository_name(source) and await _mounted(call, source, wanted):
             return _created(call, wanted)
     whole = None if digest is None else call.digest(digest)
-    upload = await call.workers.run(
-        uploads.start, call.context, call.caller, call.registry, call.name
-    )
+    begin = partial(uploads.start, call.context, call.caller, call.registry, call.name)
+    upload = await call.workers.run(creating, call, begin)
     if whole is None:
         return _accepted(call, upload)
     try:
@@ -51,6 +52,10 @@ async def start(call: Call) -> Response:
         with suppress(RepositoryNotFound, UploadNotFound):
             await call.workers.run(_cancel, call, upload.id)
         raise
+
+
+async def _mounted(call: Call, source: str, digest: Digest) -> bool:
+    return await call.workers.run(creating, call, partial(_mount, call, source, digest))
 
 
 def _mount(call: Call, source: str, digest: Digest) -> bool:

@@ -1,0 +1,184 @@
+"""Pulls: when each image was pulled last, and how often its repository was pulled from.
+
+A pull writes nothing. It is remembered by the process that served it, and written down with all
+others every now and then (`longshore.work.pull_recorder`). A process that is killed forgets those
+since the last time: a pull time may then be older than the last pull, and a number lower.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
+
+from longshore.metadata import schema
+from longshore.names import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from longshore.clock import Millis
+    from longshore.names import Digest
+    from longshore.registry.context import Context
+
+# A repository: its registry and its name.
+_Named: TypeAlias = tuple[Registry, str]
+
+# Names in one statement; the databases take some thousands.
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PulledImage:
+    """An image that somebody got the manifest of."""
+
+    registry: Registry
+    repository: str
+    digest: Digest
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What was pulled since the last time that pulls were written down."""
+
+    # When whoever it was (the ARN of a user or of a role, or "") pulled an image last.
+    times: dict[tuple[PulledImage, str], Millis] = field(default_factory=dict)
+    counts: Counter[_Named] = field(default_factory=Counter)
+
+
+class Pulls:
+    """The pulls of one process that aren't written down yet. Threads share it."""
+
+    def __init__(self) -> None:
+        self._gathered = _Gathered()
+        self._lock = threading.Lock()
+
+    def note(self, image: PulledImage, principal_arn: str, now: Millis) -> None:
+        """Remember a pull, in microseconds.
+
+        Args:
+            image: what was pulled.
+            principal_arn: the ARN of the user, or of the role whose session it was; "" for others.
+            now: when.
+        """
+        with self._lock:
+            times = self._gathered.times
+            key = image, principal_arn
+            times[key] = max(times.get(key, now), now)
+            self._gathered.counts[image.registry, image.repository] += 1
+
+    def write(self, context: Context) -> None:
+        """Write down what was gathered, in one transaction; what can't be written is kept."""
+        with self._lock:
+            gathered, self._gathered = self._gathered, _Gathered()
+        if not gathered.counts:
+            return
+        try:
+            # Who loses the last pulls in a power cut has lost no more than by a kill.
+            with context.database.write(durable=False, content_only=True) as tx:
+                _write(tx, gathered)
+        except Exception:
+            self._take_back(gathered)
+            raise
+
+    def _take_back(self, gathered: _Gathered) -> None:
+        with self._lock:
+            later = self._gathered.times
+            for key, moment in gathered.times.items():
+                later[key] = max(later.get(key, moment), moment)
+            self._gathered.counts += gathered.counts
+
+
+def counts(context: Context) -> dict[tuple[Registry, str], int]:
+    """Return how often manifests of each repository were pulled, where any was."""
+    repository, pulls = schema.repositories.c, schema.repository_pulls.c
+    with context.database.read() as tx:
+        rows = tx.execute(
+            select(repository.account, repository.region, repository.name, pulls.count).join_from(
+                schema.repositories, schema.repository_pulls, pulls.repository_id == repository.id
+            )
+        ).all()
+    return {(Registry(row[0], row[1]), row[2]): row[3] for row in rows}
+
+
+def _write(tx: Connection, gathered: _Gathered) -> None:
+    times = _times(gathered, _exclusions(tx))
+    for named, repository_id in _locked(tx, gathered.counts):
+        if named in times:
+            tx.execute(_PULLED, [{"repository": repository_id, **row} for row in times[named]])
+        _count(tx, repository_id, gathered.counts[named])
+
+
+def _times(
+    gathered: _Gathered, excluded: Collection[tuple[Registry, str]]
+) -> dict[_Named, list[dict[str, object]]]:
+    """Return when each image of each repository was pulled last by whoever counts."""
+    latest: dict[PulledImage, Millis] = {}
+    for (image, principal_arn), moment in gathered.times.items():
+        if (image.registry, principal_arn) not in excluded:
+            latest[image] = max(latest.get(image, moment), moment)
+    rows: dict[_Named, list[dict[str, object]]] = {}
+    for image, moment in latest.items():
+        row: dict[str, object] = {"of": str(image.digest), "moment": moment}
+        rows.setdefault((image.registry, image.repository), []).append(row)
+    return rows
+
+
+def _exclusions(tx: Connection) -> set[tuple[Registry, str]]:
+    table = schema.pull_time_exclusions.c
+    rows = tx.execute(select(table.account, table.region, table.principal_arn))
+    return {(Registry(row.account, row.region), row.principal_arn) for row in rows}
+
+
+def _locked(tx: Connection, named: Iterable[_Named]) -> Iterator[tuple[_Named, int]]:
+    """Lock those of the repositories that are still there, and yield their ids.
+
+    In one order everywhere: two processes that write pulls down don't wait for each other.
+    """
+    table = schema.repositories
+    ordered = sorted(named, key=lambda each: (each[0].account, each[0].region, each[1]))
+    for registry, group in groupby(ordered, key=lambda each: each[0]):
+        names = [name for _, name in group]
+        for start in range(0, len(names), _BATCH):
+            rows = tx.execute(
+                select(table.c.id, table.c.name)
+                .where(
+                    table.c.account == registry.account,
+                    table.c.region == registry.region,
+                    table.c.name.in_(names[start : start + _BATCH]),
+                )
+                .order_by(table.c.name)
+                .with_for_update(key_share=True)
+            ).all()
+            yield from (((registry, row.name), row.id) for row in rows)
+
+
+def _count(tx: Connection, repository_id: int, more: int) -> None:
+    """Add to the number of pulls of a locked repository."""
+    table = schema.repository_pulls
+    counted = tx.execute(
+        update(table)
+        .where(table.c.repository_id == repository_id)
+        .values(count=table.c.count + more)
+    )
+    if counted.rowcount == 0:
+        tx.execute(insert(table).values(repository_id=repository_id, count=more))
+
+
+_IMAGE = schema.images.c
+_PULLED = (
+    update(schema.images)
+    .where(
+        _IMAGE.repository_id == bindparam("repository"),
+        _IMAGE.digest == bindparam("of"),
+        # Else it isn't the image that was pulled, but one that was pushed since.
+        _IMAGE.pushed_at <= bindparam("moment"),
+        # Another process may have written down a later pull.
+        or_(_IMAGE.last_pulled_at.is_(None), _IMAGE.last_pulled_at < bindparam("moment")),
+    )
+    .values(last_pulled_at=bindparam("moment"))
+)

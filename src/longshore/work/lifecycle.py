@@ -1,0 +1,114 @@
+"""Lifecycle policies as jobs: each round, a run for every repository that has a policy; previews.
+
+What a run does bears being done again: it finds what is left. A preview is begun anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from longshore.clock import SECOND
+from longshore.errors import LifecyclePolicyNotFound, RepositoryNotFound
+from longshore.jobs.queue import Terms, enqueue
+from longshore.metadata import schema
+from longshore.names import Registry
+from longshore.registry import lifecycle_previews, lifecycle_runs
+from longshore.work.runner import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Row
+
+    from longshore.registry.context import Context
+    from longshore.registry.lifecycle_runs import Outcome
+    from longshore.work.runner import Work
+
+ROUND = "lifecycle policies"
+RUN = "lifecycle run"
+PREVIEW = lifecycle_previews.JOB
+
+# The next round finds what this one has left.
+TERMS_OF_RUN = Terms(attempts=3)
+# Somebody waits for it.
+TERMS_OF_PREVIEW = Terms(attempts=3, first_delay=SECOND)
+
+_PAGE = 500
+_log = logging.getLogger(__name__)
+
+
+def enqueue_runs(context: Context, work: Work) -> None:
+    """Enqueue a run for each repository that has a policy: the handler of `ROUND`."""
+    lifecycle_previews.forget_expired(context)
+    last = 0
+    while rows := _with_policies(context, last):
+        with context.database.write() as tx:
+            # In the order of their keys, lest two processes wait for each other.
+            for key, row in sorted((str(row.id), row) for row in rows):
+                payload = {"account": row.account, "region": row.region, "repository": row.name}
+                enqueue(tx, RUN, payload, now=context.clock(), key=key)
+        last = rows[-1].id
+        work.check()
+
+
+def run(context: Context, work: Work) -> None:
+    """Do what the policy of a repository says, and log it: the handler of `RUN`."""
+    registry, name = _repository(work.job.payload)
+    counts: Counter[bool] = Counter()
+    try:
+        for outcome in lifecycle_runs.run(context, registry, name):
+            counts[outcome.failure is None] += 1
+            if outcome.failure is None:
+                _log.info("%s", told(registry, name, outcome))
+            work.check()
+    except (RepositoryNotFound, LifecyclePolicyNotFound):
+        return
+    if counts:
+        _log.info(
+            "lifecycle run of %s: %d images expired, %d are kept by an index",
+            *(registry.repository_arn(name), counts[True], counts[False]),
+        )
+
+
+def fill_preview(context: Context, work: Work) -> None:
+    """Find out what a policy would do: the handler of `PREVIEW`."""
+    payload = work.job.payload
+    registry, name = _repository(payload)
+    try:
+        lifecycle_previews.fill(context, registry, name, payload["preview"], work.check)
+    except Interrupted:
+        raise
+    except Exception:
+        if TERMS_OF_PREVIEW.are_over(work.job.attempts):
+            lifecycle_previews.fail(context, registry, name, payload["preview"])
+        raise
+
+
+def told(registry: Registry, name: str, outcome: Outcome) -> str:
+    """Return a line of the log on what a run did to an image."""
+    tags = f" ({', '.join(outcome.tags)})" if outcome.tags else ""
+    return (
+        f"lifecycle rule {outcome.rule_priority} of {registry.repository_arn(name)} "
+        f"has expired {outcome.digest}{tags}"
+    )
+
+
+def _repository(payload: Mapping[str, Any]) -> tuple[Registry, str]:
+    return Registry(payload["account"], payload["region"]), payload["repository"]
+
+
+def _with_policies(context: Context, last: int) -> Sequence[Row[Any, Any, Any, Any]]:
+    table = schema.repositories
+    query = (
+        select(table.c.id, table.c.account, table.c.region, table.c.name)
+        .join(schema.lifecycle_policies, schema.lifecycle_policies.c.repository_id == table.c.id)
+        .where(table.c.id > last)
+        .order_by(table.c.id)
+        .limit(_PAGE)
+    )
+    with context.database.read() as tx:
+        return tx.execute(query).all()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from longshore.registry.pulls import Pulls
+from longshore.work.pull_recorder import PullRecorder
+
+if TYPE_CHECKING:
+    import pytest
+
+    from longshore.registry.context import Context
+
+AT_ONCE, NEVER = 0.001, 1e6
+# Nothing takes so long; a test that waits for it hangs no longer than this.
+FAR_TOO_LONG = 60
+
+
+class Written(Pulls):
+    """Pulls that tell how often they were written down."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.times = 0
+        self.was_often = threading.Event()
+        self._fails = fails
+
+    def write(self, context: Context) -> None:
+        """See `Pulls`."""
+        self.times += 1
+        if self.times >= 3:
+            self.was_often.set()
+        if self._fails:
+            raise ValueError("the disk is on fire")
+        super().write(context)
+
+
+def test_pulls_are_written_again_and_again_even_after_a_failure(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    for fails in (False, True):
+        pulls = Written(fails=fails)
+        recorder = PullRecorder(replace(context, pulls=pulls), AT_ONCE)
+        recorder.start()
+        assert pulls.was_often.wait(FAR_TOO_LONG)
+        recorder.stop()
+    assert "pulls could not be written down; it will be tried again" in caplog.messages
+    assert "the disk is on fire" in caplog.text
+
+
+def test_what_is_left_is_written_at_the_end(context: Context) -> None:
+    pulls = Written()
+    recorder = PullRecorder(replace(context, pulls=pulls), NEVER)
+    recorder.start()
+    assert pulls.times == 0
+    recorder.stop()
+    assert pulls.times == 1
+    assert "pulls" not in {thread.name for thread in threading.enumerate()}
