@@ -49,6 +49,7 @@ class Trail:
         self._kept = kept
         self._to_stdout = to_stdout
         self._descriptor: int | None = None
+        self._is_torn = False
         self._lock = threading.Lock()
 
     def write(self, record: Record) -> None:
@@ -87,9 +88,13 @@ class Trail:
                 if self._is_full(self._current(file), line):
                     self._rotate(file)
             descriptor = self._current(file)
+        if self._is_torn:
+            # Half a line is at its end, and nobody can read one that begins in the middle of it.
+            line = b"\n" + line
         # One call appends one line, between those of other processes (POSIX, write: O_APPEND).
         written = os.write(descriptor, line)
-        if written < len(line):
+        self._is_torn = written < len(line)
+        if self._is_torn:
             raise OSError(f"{file} took {written} of {len(line)} bytes")
 
     def _is_full(self, descriptor: int, line: bytes) -> bool:
