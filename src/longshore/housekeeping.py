@@ -13,7 +13,7 @@ from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
 from longshore.work import collector, event_delivery, lifecycle
 from longshore.work.event_delivery import Courier, Keeping, Outbox
-from longshore.work.runner import Handler, Runner
+from longshore.work.runner import Handler, Runner, Source
 from longshore.work.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def create_runner(settings: Settings, context: Context) -> Runner:
         event_delivery.FORGETTING: _FORGETTING_INTERVAL,
     }
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
-    sources = [
+    sources: list[Source] = [
         Schedule(context, rounds),
         Outbox(context, [receiver.name for receiver in receivers], keeping),
     ]

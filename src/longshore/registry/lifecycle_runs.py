@@ -205,12 +205,11 @@ class Run:
             ):
                 marked[image.id] = image
 
-        for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), self.repository):
-            if marking.is_full:
-                break
+        shown = lifecycle_images.youngest_first(lambda: nullcontext(tx), self.repository)
+        while not marking.is_full and (image := next(shown, None)) is not None:
             look_at(image)
         # The others are older than all that has been counted, or referrers by now.
-        for image in lifecycle_images.find(tx, self.repository, list(unseen)):
+        for image in lifecycle_images.find(tx, self.repository, unseen):
             if image.subject is None:
                 look_at(image)
         return marked
