@@ -13,7 +13,7 @@ from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
 from longshore.work import collector, event_delivery, lifecycle
 from longshore.work.event_delivery import Courier, Keeping, Outbox
-from longshore.work.runner import Handler, Runner
+from longshore.work.runner import Handler, Runner, Source
 from longshore.work.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def create_runner(settings: Settings, context: Context) -> Runner:
         # The next round will take what this one has left.
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
         lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
-        lifecycle.RUN: Handler(partial(lifecycle.run, context), terms=lifecycle.TERMS_OF_RUN),
+        lifecycle.RUN: Handler(
+            partial(lifecycle.run, context, audit_trail(settings)), terms=lifecycle.TERMS_OF_RUN
+        ),
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
         ),
@@ -57,6 +59,17 @@ def create_runner(settings: Settings, context: Context) -> Runner:
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
     outbox = Outbox(context, [receiver.name for receiver in receivers], keeping)
     return Runner(context, handlers, [Schedule(context, rounds), outbox])
+
+
+def audit_trail(settings: Settings) -> Trail:
+    """Return where audit records go."""
+    file = settings.audit_file or settings.data / "audit.json"
+    return Trail(
+        file if settings.audit else None,
+        largest=settings.audit_file_size,
+        kept=settings.audit_files_kept,
+        to_stdout=settings.audit and settings.audit_to_stdout,
+    )
 
 
 def receivers_of(settings: Settings, context: Context) -> Iterator[Receiver]:

@@ -38,12 +38,11 @@ from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
-from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.events.receivers import NotInstalled
-from longshore.housekeeping import create_runner, receivers_of
+from longshore.housekeeping import audit_trail, create_runner, receivers_of
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
@@ -209,7 +208,7 @@ def create_app(
     attempts = Attempts(
         settings.failed_attempts, settings.failed_attempts_per_minute, context.clock
     )
-    trail = _trail(settings)
+    trail = audit_trail(settings)
     aws = AwsFace(
         context=context,
         hosts=hosts,
@@ -321,16 +320,6 @@ def uvicorn_config(
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
-    )
-
-
-def _trail(settings: Settings) -> Trail:
-    file = settings.audit_file or settings.data / "audit.json"
-    return Trail(
-        file if settings.audit else None,
-        largest=settings.audit_file_size,
-        kept=settings.audit_files_kept,
-        to_stdout=settings.audit and settings.audit_to_stdout,
     )
 
 
