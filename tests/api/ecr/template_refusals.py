@@ -204,8 +204,8 @@ TEMPLATES = [
         "InvalidParameter",
         constraint(
             "LifecyclePolicyText",
-            "Lifecycle policy validation failure: array is too short: must have at least 1 elements "
-            "but instance has 0 elements\n",
+            "Lifecycle policy validation failure: array is too short: must have at least 1 "
+            "elements but instance has 0 elements\n",
         ),
         "a lifecycle policy that isn't one",
         lifecyclePolicy='{{"rules": []}}',
