@@ -83,12 +83,18 @@ def test_without_a_template_a_push_is_told_that_there_is_no_repository(
         client.push(images.layered, repository, "1")
 
 
-def test_a_pull_is_told_after_a_restart_at_the_latest(client: Client, images: Images) -> None:
-    repository = client.begin()
-    client.push(images.layered, repository, "1")
-    client.pull(repository, "1")
+def test_a_pull_is_told_after_a_restart_at_the_latest(
+    server: Longshore, images: Images, home: Path
+) -> None:
+    # docker gets no manifest that it has from elsewhere, and so pulls nothing.
+    skopeo = Skopeo(server, home)
+    repository = skopeo.begin()
+    skopeo.push(images.layered, repository, "1")
+    [before] = server.described(repository)
+    assert "lastRecordedPullTime" not in before
+    skopeo.pull(repository, "1")
 
-    client.server.restart()
+    server.restart()
 
-    [described] = client.server.described(repository)
+    [described] = server.described(repository)
     assert described["lastRecordedPullTime"] >= described["imagePushedAt"]

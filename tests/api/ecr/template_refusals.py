@@ -24,9 +24,8 @@ PRINCIPAL = (
 POLICY = constraint("PolicyText", "Invalid repository policy provided")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/scanner"
 # Its braces are doubled, for names in braces are filled in.
-ARCHIVING = policy(rule(days=90, status="any", action="transition")).translate(
-    str.maketrans({"{": "{{", "}": "}}"})
-)
+_ARCHIVING = policy(rule(days=90, status="any", action="transition"))
+ARCHIVING = _ARCHIVING.replace("{", "{{").replace("}", "}}")
 
 MAKING = ("CreateRepositoryCreationTemplate", "UpdateRepositoryCreationTemplate")
 NAMING = (*MAKING, "DeleteRepositoryCreationTemplate")
