@@ -18,9 +18,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from uvicorn.supervisors import Multiprocess
 
+from longshore.access.fetching import Fetcher
+from longshore.access.openid.discovery import Discovery
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
+from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
@@ -33,11 +36,10 @@ from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
-from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
-from longshore.clock import SECOND
+from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
-from longshore.housekeeping import create_runner
+from longshore.housekeeping import audit_trail, create_runner
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
@@ -108,6 +110,11 @@ def open_context(settings: Settings) -> Context:
             unfinished_uploads=round(settings.upload_lifetime * SECOND),
         ),
         creates_on_push=settings.create_on_push,
+        openid_keys=Discovery(
+            Fetcher(allows_private=settings.outgoing_private_addresses).get,
+            system_clock,
+            settings.key_hosts,
+        ),
     )
 
 
@@ -187,7 +194,10 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
-    trail = _trail(settings)
+    attempts = Attempts(
+        settings.failed_attempts, settings.failed_attempts_per_minute, context.clock
+    )
+    trail = audit_trail(settings)
     aws = AwsFace(
         context=context,
         hosts=hosts,
@@ -195,10 +205,18 @@ def create_app(
         query_apis=(iam.load(), sts.load()),
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
+        attempts=attempts,
         workers=workers,
         trail=trail,
     )
-    oci = OciFace(context=context, hosts=hosts, throttle=throttle, workers=workers, trail=trail)
+    oci = OciFace(
+        context=context,
+        hosts=hosts,
+        throttle=throttle,
+        attempts=attempts,
+        workers=workers,
+        trail=trail,
+    )
     app = App(
         context=context,
         aws=aws,
@@ -287,16 +305,6 @@ def uvicorn_config(
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
-    )
-
-
-def _trail(settings: Settings) -> Trail:
-    file = settings.audit_file or settings.data / "audit.json"
-    return Trail(
-        file if settings.audit else None,
-        largest=settings.audit_file_size,
-        kept=settings.audit_files_kept,
-        to_stdout=settings.audit and settings.audit_to_stdout,
     )
 
 

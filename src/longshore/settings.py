@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     model_validator,
 )
@@ -31,7 +32,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from longshore.events.webhooks import read_secret
 from longshore.names import is_account, is_region
+from longshore.outbound import AddressRefused, Reach, Url
 from longshore.registry.limits import MIB, Limits
 
 if TYPE_CHECKING:
@@ -94,8 +97,19 @@ def _blocks(text: str | None) -> list[str]:
     return [block.strip() for block in (text or "").split(",") if block.strip()]
 
 
+def _url(text: str) -> str:
+    Url.parse(text)
+    return text
+
+
+def _secret(text: SecretStr) -> SecretStr:
+    read_secret(text.get_secret_value())
+    return text
+
+
+ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
+NonNegativeInteger = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 NonNegativeNumber = Annotated[Number, Field(ge=0)]
@@ -143,6 +157,94 @@ class LimitSettings(BaseModel):
         description="Requests a second for an operation, such as PutImage = 10, for each "
         "registry and server process; an operation that isn't named has no limit.",
     )
+
+
+class WebhookSettings(BaseModel):
+    """A receiver of events, as a table `[events.webhooks.NAME]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        description="Where events are sent to, one at a time."
+    )
+    secret: Annotated[SecretStr, AfterValidator(_secret)] = Field(
+        description="What they are signed with: whsec_ and the base64 of 24 to 64 random bytes."
+    )
+
+
+class EventSettings(BaseModel):
+    """Who is told what happens, as the table `[events]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    webhooks: dict[ReceiverName, WebhookSettings] = Field(
+        default_factory=dict, description="URLs that events are sent to, by name; see below."
+    )
+    allowed_networks: Annotated[str | None, BeforeValidator(_joined), AfterValidator(_networks)] = (
+        Field(
+            None,
+            description="Networks that aren't public and that events may be sent to all the same: "
+            "addresses and blocks such as 10.0.0.0/8, with commas between them.",
+        )
+    )
+    timeout: PositiveNumber = Field(
+        10.0, description="How many seconds a webhook or a bus may take to answer."
+    )
+    file: Path | None = Field(
+        None, description="A file that events are appended to, a line of JSON each."
+    )
+    file_size: Positive = Field(
+        100 * MIB,
+        description="The size in bytes at which the file is full: then it gets the suffix .1, "
+        "the one that had that gets .2, and so on.",
+    )
+    files_kept: Annotated[int, Field(ge=0)] = Field(5, description="How many full files are kept.")
+    stdout: bool = Field(
+        default=False, description="Whether events are printed on standard output, a line each."
+    )
+    eventbridge_bus: str | None = Field(
+        None,
+        description="The name or ARN of an Amazon EventBridge bus that events are put on, with the "
+        "AWS credentials of the process; needs the extra `eventbridge`.",
+    )
+    eventbridge_region: str | None = Field(
+        None, description="The region of that bus; without it, the setting `region`."
+    )
+    eventbridge_endpoint: str | None = Field(
+        None, description="The URL of an EventBridge that isn't Amazon's."
+    )
+    eventbridge_source: str = Field(
+        "longshore.ecr",
+        description="The source of events on the bus; Amazon's takes none that begins with aws.",
+    )
+    kept: Positive = Field(
+        100_000,
+        description="How many events are kept at most for receivers that are behind and streams "
+        "that come back; older ones are dropped.",
+    )
+    kept_for: PositiveNumber = Field(
+        72 * HOUR, description="For how many seconds they are kept at most."
+    )
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks that events may be sent to although they aren't public."""
+        return tuple(ip_network(block) for block in _blocks(self.allowed_networks))
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        """Refuse at the start what would be refused at each delivery."""
+        reach = Reach(self.networks)
+        for name, webhook in self.webhooks.items():
+            try:
+                reach.check_literal(Url.parse(webhook.url).host)
+            except AddressRefused as error:
+                raise ValueError(f"webhooks.{name}: {error} (events.allowed_networks)") from error
+        return self
+
+
+TABLES = ("limits", "events")
+"""Groups of settings: for the file and the environment, and no options."""
 
 
 class Settings(BaseSettings):
@@ -241,17 +343,43 @@ class Settings(BaseSettings):
     audit_file_size: Positive = Field(
         64 * MIB, description="At how many bytes the file of the audit trail is full."
     )
-    audit_files_kept: NonNegative = Field(
+    audit_files_kept: NonNegativeInteger = Field(
         10, description="How many full files of the audit trail are kept."
     )
     audit_to_stdout: bool = Field(
         default=False, description="Whether audit records are printed on standard output too."
+    )
+    failed_attempts: NonNegativeInteger = Field(
+        20,
+        description="How many requests with wrong credentials an address may send at once before "
+        "it has to wait; 0 for any number.",
+    )
+    failed_attempts_per_minute: PositiveNumber = Field(
+        10.0, description="How many more it may send each minute after that."
+    )
+    openid_key_hosts: Annotated[str | None, BeforeValidator(_joined)] = Field(
+        None,
+        description="Hosts where OpenID Connect providers may keep their keys, beside their own, "
+        "with commas between them, such as www.googleapis.com.",
+    )
+    outgoing_private_addresses: bool = Field(
+        default=False,
+        description="Whether the server may fetch keys of OpenID Connect providers from addresses "
+        "that aren't public.",
+    )
+    identities_file: Path | None = Field(
+        None,
+        description="A YAML file of users, groups, roles, policies and providers, which each start "
+        "brings into force.",
     )
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages that are logged."
     )
     limits: LimitSettings = Field(LimitSettings(), description="The quotas; see below.")
+    events: EventSettings = Field(
+        EventSettings(), description="Who is told what happens; see below."
+    )
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
@@ -278,6 +406,11 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The addresses of the trusted proxies."""
         return tuple(ip_network(block) for block in _blocks(self.trusted_proxies))
+
+    @property
+    def key_hosts(self) -> frozenset[str]:
+        """The hosts of `openid_key_hosts`."""
+        return frozenset(host.lower() for host in _blocks(self.openid_key_hosts))
 
     @property
     def scheme(self) -> str:

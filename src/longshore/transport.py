@@ -4,6 +4,9 @@ Files go to the client without passing through Python: the ASGI extension
 `http.response.zerocopysend`, offered where the connection isn't encrypted. Applications that find
 it in `scope["extensions"]` may use it; they send copies elsewhere.
 
+Large bodies come from the client without passing through the parser: the extension `DIRECT_BODY`,
+offered there too, reads what is left of a body of known length into the application's memory.
+
 No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
 socket that doesn't block: a full one ends the thread's turn, and the event loop waits for room.
 
@@ -22,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from longshore.api.workers import settled
@@ -37,11 +41,19 @@ if TYPE_CHECKING:
 ZERO_COPY_SEND = "http.response.zerocopysend"
 """The extension of ASGI ("Zero Copy Send" in its specification) and the type of its message."""
 
+DIRECT_BODY = "longshore.request.directbody"
+"""An extension of our own: a function that returns the `DirectBody` of the request that is being
+answered, or None where there is none: where its length isn't known, and where little is left of it.
+What `receive` gave before is the beginning of the body; nothing may be received after it."""
+
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 # What a thread sends before others have their turn.
 _TURN = 8 * 1024 * 1024
 _PIECE = 256 * 1024
 # A file system that can't do it says one of these.
+# Less than this isn't worth leaving the parser out for, nor waking up for.
+_WORTH_READING = 256 * 1024
+_ZEROS = bytes(64 * 1024)
 _NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
@@ -88,6 +100,9 @@ class Connection(HttpToolsProtocol):
         self._idle_talk = 0
         self._answered: RequestResponseCycle | None = None
         self._writable: asyncio.Future[None] | None = None
+        self._parsed_of_body = 0
+        self._direct_body: DirectBody | None = None
+        self._is_skipping = False
 
     # What uvicorn and the event loop call.
 
@@ -125,13 +140,16 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
-        self._idle_talk = 0
+        self._idle_talk = self._parsed_of_body = 0
         self._stop_expecting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
+        if self._is_skipping:
+            return
         self._idle_talk = 0
+        self._parsed_of_body += len(body)
         if not self.cycle.body:
             # Nothing plus `body` is `body` itself; uvicorn's bytearray would make two copies of it.
             self.cycle.body = cast("bytearray", b"")
@@ -183,6 +201,7 @@ class Connection(HttpToolsProtocol):
         send: asgi.ASGISendCallable,
     ) -> None:
         async def send_or_copy(message: Mapping[str, Any]) -> None:
+            self._end_direct_body()
             try:
                 self._check_open()
                 if message["type"] == ZERO_COPY_SEND:
@@ -197,8 +216,43 @@ class Connection(HttpToolsProtocol):
                 raise ConnectionResetError("the client is gone") from error
 
         if self.scheme == "http":
-            scope = cast("asgi.Scope", {**scope, "extensions": {ZERO_COPY_SEND: {}}})
-        await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
+            extensions = {ZERO_COPY_SEND: {}, DIRECT_BODY: partial(self._begin_direct_body, cycle)}
+            scope = cast("asgi.Scope", {**scope, "extensions": extensions})
+        try:
+            await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
+        finally:
+            self._end_direct_body()
+
+    # Bodies from the client.
+
+    def _begin_direct_body(self, cycle: RequestResponseCycle) -> DirectBody | None:
+        left = _announced_length(cycle.scope) - self._parsed_of_body
+        # What follows on a request to speak another protocol is no body.
+        if left < _WORTH_READING or self.transport.is_closing() or self.parser.should_upgrade():
+            return None
+        self.flow.pause_reading()
+        client = self.transport.get_extra_info("socket")
+        self._direct_body = DirectBody(self.loop, client, left)
+        return self._direct_body
+
+    def _end_direct_body(self) -> None:
+        """Go on with the parser behind the body, or behind what was read of it."""
+        body, self._direct_body = self._direct_body, None
+        if body is None:
+            return
+        body.close()
+        if self.transport.is_closing():
+            return
+        if body.left == 0:
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.on_message_complete()
+            return
+        # The parser skips the rest, as it does with every body that nobody wants.
+        self._is_skipping = True
+        for offset in range(0, body.read, len(_ZEROS)):
+            self.parser.feed_data(_ZEROS[: body.read - offset])
+        self._is_skipping = False
 
     async def _send_file(self, cycle: RequestResponseCycle, message: Mapping[str, Any]) -> None:
         file = message["file"].fileno()
@@ -261,6 +315,81 @@ class Connection(HttpToolsProtocol):
         finally:
             # Even when cancelled: the descriptors are in use until then.
             await settled(sending)
+
+
+class DirectBody:
+    """What is left of a request's body, as it comes out of the socket.
+
+    Args:
+        loop: the event loop.
+        client: the connection's socket, which doesn't block.
+        size: how many bytes are left.
+
+    Attributes:
+        left: how many are left now.
+        read: how many were read.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: socket.socket, size: int) -> None:
+        self.left = size
+        self.read = 0
+        self._loop = loop
+        # One of our own, as for files.
+        self._client = client.dup()
+
+    async def read_into(self, buffer: memoryview, patience: float) -> int:
+        """Fill `buffer` with what follows of the body; less only at its end.
+
+        Returns:
+            How many bytes it was.
+
+        Raises:
+            TimeoutError: no byte came for `patience` seconds.
+            ConnectionError: the client broke off. What it had sent has been counted in `read`.
+        """
+        wanted = min(len(buffer), self.left)
+        filled = self._read_what_came(buffer[:wanted])
+        while filled < wanted:
+            woken = await self._wait_for(min(_WORTH_READING, wanted - filled), patience)
+            came = self._read_what_came(buffer[filled:wanted])
+            if came == 0 and not woken:
+                raise TimeoutError
+            filled += came
+        return filled
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._client.close()
+
+    def _read_what_came(self, buffer: memoryview) -> int:
+        try:
+            came = self._client.recv_into(buffer)
+        except BlockingIOError:
+            return 0
+        if came == 0:
+            raise ConnectionResetError("the body ends early")
+        self.left -= came
+        self.read += came
+        return came
+
+    async def _wait_for(self, size: int, patience: float) -> bool:
+        """Wait until `size` bytes have come, or `patience` seconds; tell which it was."""
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+        waiter = self._loop.create_future()
+        self._loop.add_reader(self._client, _wake, waiter)
+        try:
+            async with asyncio.timeout(patience):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            self._loop.remove_reader(self._client)
+        return True
+
+
+def _announced_length(scope: Mapping[str, Any]) -> int:
+    return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

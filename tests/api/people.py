@@ -89,7 +89,7 @@ def policy(*statements: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
-def allow(action: str, resource: str = "*", **elements: Any) -> dict[str, Any]:
+def allow(action: str, resource: str = "*", /, **elements: Any) -> dict[str, Any]:
     """Return a statement of an identity's policy."""
     return {"Effect": "Allow", "Action": action, "Resource": resource, **elements}
 

@@ -22,7 +22,8 @@ _PARSER = create_parser("query")
 def error_of(answer: Answer) -> dict[str, str]:
     """Read the error that an answer tells of, as botocore does."""
     response = {"status_code": answer.status, "headers": {}, "body": answer.body}
-    parsed: dict[str, Any] = _PARSER.parse(response, None)
+    no_shape: Any = None
+    parsed: dict[str, Any] = _PARSER.parse(response, no_shape)
     error: dict[str, str] = parsed["Error"]
     return error
 
@@ -40,11 +41,12 @@ def check_query_refusal(answer: Answer, code: str, message: str, *, status: int)
 
 
 @contextmanager
-def refused(code: str, message: str | None = None) -> Iterator[None]:
-    """Expect that a call through boto3 is refused."""
+def refused(code: str, message: str | None = None, *, ending: str = "") -> Iterator[None]:
+    """Expect that a call through boto3 is refused, with a message or at least its end."""
     with pytest.raises(ClientError) as caught:
         yield
     error = caught.value.response["Error"]
     assert error["Code"] == code
+    assert error["Message"].endswith(ending)
     if message is not None:
         assert error["Message"] == message

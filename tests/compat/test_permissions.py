@@ -1,4 +1,4 @@
-"""docker and skopeo in the hands of people who may do less than the administrator."""
+"""Clients in the hands of people who may do less than the administrator."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from longshore.identity import access_keys
 from longshore.settings import Settings
 from tests.compat.support.programs import ProgramFailed, Shell
 from tests.compat.support.server import USER
+from tests.compat.test_containerd import Containerd
 from tests.compat.test_crane import Crane
 from tests.compat.test_docker import Docker
+from tests.compat.test_podman import Podman
 from tests.compat.test_skopeo import Skopeo
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ PULL = [
 ]
 NAME = "reader"
 DENIED = r"denied|403|[Nn]ot authorized"
-NO_CREDENTIALS = r"401|[Uu]nauthorized|[Aa]uthentication required"
+NO_CREDENTIALS = r"401|[Uu]nauthorized|[Aa]uthentication required|authorization failed"
 
 
 @pytest.fixture(params=["skopeo", "docker"])
@@ -157,17 +159,26 @@ def test_an_assumed_role(client: Client, images: Images, repository: str) -> Non
     check_denied(client, repository)
 
 
-@pytest.mark.parametrize("program", ["skopeo", "crane"])
-def test_everybody_pulls_what_is_public(
-    program: str, server: Longshore, images: Images, repository: str, home: Path
-) -> None:
-    """With no login at all; docker alone can't, for it asks for a login first."""
-    client = Skopeo(server, home) if program == "skopeo" else Crane(server, Shell(home))
+@pytest.fixture(params=["skopeo", "podman", "crane", "containerd"])
+def stranger(request: pytest.FixtureRequest, server: Longshore, home: Path) -> Client:
+    """A client that asks without a login; docker alone wants one first."""
+    match request.param:
+        case "skopeo":
+            return Skopeo(server, home)
+        case "podman":
+            return Podman(server, home)
+        case "crane":
+            return Crane(server, Shell(home))
+        case _:
+            return Containerd(server, home, request.getfixturevalue("containerd_address"))
+
+
+def test_everybody_pulls_what_is_public(stranger: Client, images: Images, repository: str) -> None:
     with pytest.raises(ProgramFailed, match=NO_CREDENTIALS):
-        client.pull(repository, "1")
+        stranger.pull(repository, "1")
 
     policy = written({"Effect": "Allow", "Principal": "*", "Action": PULL})
-    server.ecr.set_repository_policy(repositoryName=repository, policyText=policy)
-    assert images.layered.root() in client.pull(repository, "1")
+    stranger.server.ecr.set_repository_policy(repositoryName=repository, policyText=policy)
+    assert images.layered.root() in stranger.pull(repository, "1")
     with pytest.raises(ProgramFailed, match=NO_CREDENTIALS):
-        client.push(images.other, repository, "2")
+        stranger.push(images.other, repository, "2")

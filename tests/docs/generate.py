@@ -38,12 +38,13 @@ from longshore.identity import errors as identity_errors
 from longshore.identity.kinds import Kind
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import MIB
-from longshore.settings import ENVIRONMENT_PREFIX, HOUR, LimitSettings, Settings
+from longshore.settings import ENVIRONMENT_PREFIX, HOUR, EventSettings, LimitSettings, Settings
 from tests.docs.pages import REPOSITORY, page_names, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from longshore.api.aws.operations import Operation
@@ -227,16 +228,25 @@ def settings() -> str:
 
 def limits() -> str:
     """Every limit."""
+    return _group("limits", LimitSettings)
+
+
+def events() -> str:
+    """Every setting about events."""
+    return _group("events", EventSettings)
+
+
+def _group(group: str, model: type[BaseModel]) -> str:
     return _table(
         ("Key", "Variable", "Default", "Meaning"),
         (
             (
-                f"`limits.{name}`",
-                f"`{ENVIRONMENT_PREFIX}LIMITS__{name.upper()}`",
+                f"`{group}.{name}`",
+                f"`{ENVIRONMENT_PREFIX}{group.upper()}__{name.upper()}`",
                 _default(name, field),
                 _meaning(field),
             )
-            for name, field in LimitSettings.model_fields.items()
+            for name, field in model.model_fields.items()
         ),
     )
 
@@ -337,6 +347,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "errors of the registry face": registry_face_errors,
     "settings": settings,
     "limits": limits,
+    "events": events,
     "conformance": conformance,
     "managed policies of aws": aws_policies,
     "limits of iam": limits_of_iam,

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from longshore.cli.commands import app
-from longshore.settings import LimitSettings, Settings, load
+from longshore.settings import TABLES, EventSettings, LimitSettings, Settings, load
 from tests.docs import pages
 
 PAGES = pages.page_names()
@@ -61,8 +61,12 @@ def test_every_command_is_documented_with_its_own_options(name: str) -> None:
 
 def test_every_setting_and_every_limit_is_documented() -> None:
     text = pages.read("docs/settings.md")
-    settings = [name for name in Settings.model_fields if name != "limits"]
-    names = [*settings, *(f"limits.{name}" for name in LimitSettings.model_fields)]
+    settings = [name for name in Settings.model_fields if name not in TABLES]
+    names = [
+        *settings,
+        *(f"limits.{name}" for name in LimitSettings.model_fields),
+        *(f"events.{name}" for name in EventSettings.model_fields),
+    ]
     assert [name for name in names if f"\n| `{name}` |" not in text] == []
 
 

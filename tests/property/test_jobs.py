@@ -62,7 +62,8 @@ class Cards:
     def enqueue(self, job_id: int, key: str | None, due: int) -> int:
         if (waiting := self.find(key, State.WAITING)) is not None:
             assert waiting.due is not None
-            waiting.due = min(waiting.due, due)
+            if waiting.attempts == 0:
+                waiting.due = min(waiting.due, due)
             return waiting.id
         self.pile[job_id] = Piece(job_id, key, due)
         return job_id
@@ -98,10 +99,10 @@ class Cards:
             self.put_back(card, self.now + TERMS.delay(card.attempts, MIDDLE), card.attempts)
 
     def put_back(self, card: Piece, due: int, attempts: int) -> None:
-        if self.find(card.key, State.WAITING) not in (None, card):
+        waiting = self.find(card.key, State.WAITING) or card
+        if waiting is not card:
             del self.pile[card.id]
-        else:
-            card.state, card.due, card.attempts = State.WAITING, due, attempts
+        waiting.state, waiting.due, waiting.attempts = State.WAITING, due, attempts
 
     def _is_free(self, card: Piece) -> bool:
         if card.due is None or card.due > self.now:

@@ -278,7 +278,11 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 @contextmanager
 def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
-    """Run a server over the directory `data`; it is stopped when the block ends."""
+    """Run a server over the directory `data`; it is stopped when the block ends.
+
+    Unless told otherwise, nobody has to wait who fails to authenticate: many tests do.
+    """
+    settings = {"failed_attempts": 0, **settings}
     taken, chosen = server.listen(
         Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
     )

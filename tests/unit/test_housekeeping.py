@@ -5,33 +5,68 @@ from typing import TYPE_CHECKING
 from longshore.clock import DAY, HOUR
 from longshore.housekeeping import create_runner
 from longshore.jobs import ledger
-from longshore.settings import Settings
-from tests.support.images import layer
-from tests.support.pushing import create_repository, upload
+from longshore.settings import EventSettings, Settings, WebhookSettings
+from tests.support.images import layer, oci_image
+from tests.support.pushing import create_repository, push, upload
+from tests.support.receiver import receiving
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from longshore.registry.context import Context
     from tests.support.clock import FakeClock
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+
+def is_full(context: Context) -> bool:
+    return next(context.blobs.locations(), None) is not None
 
 
 def test_garbage_is_collected_each_interval_by_one_of_the_processes(
     context: Context, clock: FakeClock
 ) -> None:
-    runners = [create_runner(Settings(collect_interval=3600), context) for _ in range(2)]
+    settings = Settings(collect_interval=1800, lifecycle_interval=0)
+    runners = [create_runner(settings, context) for _ in range(2)]
     create_repository(context)
     upload(context, layer("nobody's"))
     assert [runner.run_due() for runner in runners] == [0, 0]
+    clock.advance(HOUR // 2)
+    assert [runner.run_due() for runner in runners] == [1, 0]
+    assert is_full(context)
     clock.advance(2 * DAY)
-    assert [runner.run_due() for runner in runners] == [1, 0]
-    assert list(context.blobs.locations()) == []
-    clock.advance(HOUR)
-    assert [runner.run_due() for runner in runners] == [1, 0]
+    # It comes round with the other kind of recurring work.
+    assert [runner.run_due() for runner in runners] == [2, 0]
+    assert not is_full(context)
     with context.database.read() as tx:
         assert ledger.list_some(tx) == []
 
 
 def test_garbage_is_left_where_there_is_no_interval(context: Context, clock: FakeClock) -> None:
-    runner = create_runner(Settings(collect_interval=0), context)
+    runner = create_runner(Settings(collect_interval=0, lifecycle_interval=0), context)
+    create_repository(context)
+    upload(context, layer("nobody's"))
     for _ in range(3):
-        assert runner.run_due() == 0
-        clock.advance(DAY)
+        runner.run_due()
+        clock.advance(2 * DAY)
+    assert is_full(context)
+
+
+def test_events_go_to_all_who_are_to_have_them(
+    context: Context, tmp_path: Path, capfdbinary: object
+) -> None:
+    file = tmp_path / "events.ndjson"
+    with receiving() as receiver:
+        webhook = WebhookSettings(url=receiver.url, secret=SECRET)
+        events = EventSettings(
+            allowed_networks="127.0.0.0/8", webhooks={"ci": webhook}, file=file, stdout=True
+        )
+        runner = create_runner(Settings(events=events), context)
+        runner.run_due()
+        create_repository(context)
+        push(context, oci_image("told of"), "1")
+        runner.run_due()
+    line = file.read_bytes()
+    assert b'"image-tag":"1"' in line
+    assert [received.body + b"\n" for received in receiver.received] == [line]
+    assert capfdbinary.readouterr().out == line  # type: ignore[attr-defined] # pytest's

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from longshore.cli.commands import app
 from longshore.registry.limits import Limits
-from longshore.settings import InvalidSettings, LimitSettings, Settings, load
+from longshore.settings import TABLES, InvalidSettings, LimitSettings, Settings, load
 from tests.support.process import unchanged_process
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ VALUES: dict[str, tuple[str, Any]] = {
     "audit_file_size": ("1000", 1000),
     "audit_files_kept": ("0", 0),
     "audit_to_stdout": ("true", True),
+    "failed_attempts": ("0", 0),
+    "failed_attempts_per_minute": ("0.5", 0.5),
+    "openid_key_hosts": ("www.googleapis.com, keys.example", "www.googleapis.com, keys.example"),
+    "outgoing_private_addresses": ("true", True),
+    "identities_file": ("/etc/identities.yaml", Path("/etc/identities.yaml")),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
 }
@@ -86,7 +91,7 @@ def set_variable(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    assert VALUES.keys() | {"limits"} == Settings.model_fields.keys()
+    assert VALUES.keys() | {*TABLES} == Settings.model_fields.keys()
     for name, (_, value) in VALUES.items():
         field = Settings.model_fields[name]
         assert field.get_default(call_default_factory=True) != value
@@ -153,6 +158,50 @@ def test_rates_from_the_file_and_from_a_variable(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("LONGSHORE_LIMITS__RATES", '{"PutImage": 3}')
     assert load({}, None).limits.rates == {"PutImage": 3}
+
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+
+def test_who_hears_of_events_stands_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    TOML.write_text(
+        f"""
+        [events]
+        allowed_networks = ["10.0.0.0/8", "127.0.0.1"]
+        stdout = true
+        [events.webhooks.ci]
+        url = "http://10.0.0.1/hook"
+        secret = "{SECRET}"
+        """
+    )
+    events = load({}, TOML).events
+    assert events.stdout
+    assert [str(network) for network in events.networks] == ["10.0.0.0/8", "127.0.0.1/32"]
+    assert events.webhooks["ci"].url == "http://10.0.0.1/hook"
+    assert events.webhooks["ci"].secret.get_secret_value() == SECRET
+    assert SECRET not in repr(events)
+
+    webhooks = {"cd": {"url": "https://cd.example", "secret": SECRET}}
+    monkeypatch.setenv("LONGSHORE_EVENTS__WEBHOOKS", json.dumps(webhooks))
+    assert list(load({}, None).events.webhooks) == ["cd"]
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "message"),
+    [
+        ("nowhere", SECRET, "url: a URL begins with https:// or http:// and a host"),
+        ("http://a:b@c.example", SECRET, "url: a URL must hold no credentials"),
+        ("http://169.254.169.254/", SECRET, "webhooks.ci: 169.254.169.254 isn't a public address"),
+        ("http://[::1]/", SECRET, "webhooks.ci: ::1 isn't a public address"),
+        ("http://c.example", "hunter2", "secret: a secret is whsec_ and the base64 of"),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_refused(url: str, secret: str, message: str) -> None:
+    TOML.write_text(f'[events.webhooks.ci]\nurl = "{url}"\nsecret = "{secret}"\n')
+    with pytest.raises(InvalidSettings) as raised:
+        load({}, TOML)
+    assert message in str(raised.value)
+    assert secret not in str(raised.value)
 
 
 def test_the_limits_are_those_of_the_rules() -> None:
@@ -260,6 +309,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("layer_grace", "-1", "layer_grace: Input should be greater than or equal to 0"),
     ("upload_lifetime", "-1", "upload_lifetime: Input should be greater than or equal to 0"),
     ("collect_interval", "-1", "collect_interval: Input should be greater than or equal to 0"),
+    ("lifecycle_interval", "-1", "lifecycle_interval: Input should be greater than or equal to 0"),
     (
         "behind_tls",
         "maybe",
@@ -304,7 +354,8 @@ def test_what_a_setting_can_not_be_is_said_in_one_line(
 
 @pytest.mark.parametrize("text", ["inf", "nan", "1e400", "-inf"])
 @pytest.mark.parametrize(
-    "name", ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval"]
+    "name",
+    ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval", "lifecycle_interval"],
 )
 def test_a_time_is_a_number_of_seconds(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch
@@ -400,7 +451,7 @@ def test_a_password_in_the_database_s_url_is_not_repeated(monkeypatch: pytest.Mo
 
 
 def options() -> list[str]:
-    return [name for name in Settings.model_fields if name != "limits"]
+    return [name for name in Settings.model_fields if name not in TABLES]
 
 
 @pytest.mark.parametrize("name", options())

@@ -8,7 +8,6 @@ allowed, the address that was checked is the one that is asked, and no redirect 
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
@@ -18,13 +17,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from longshore.outbound import is_public
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from urllib.parse import SplitResult
 
 _HTTPS_PORT = 443
-# RFC 6052: the last four bytes are an IPv4 address, which a gateway may lead to.
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class CannotFetch(Exception):
@@ -121,23 +120,6 @@ class Fetcher:
             if answer.length:
                 raise CannotFetch(f"{parts.geturl()} was cut short")
         return content
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public Internet's.
-
-    An IPv6 address that stands for an IPv4 address is what that one is.
-    """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        embedded = parsed.ipv4_mapped or parsed.sixtofour
-        if parsed in _NAT64:
-            embedded = ipaddress.IPv4Address(parsed.packed[-4:])
-        if parsed.teredo is not None:
-            return False
-        if embedded is not None:
-            return is_public(str(embedded))
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
 def _split(url: str) -> SplitResult:

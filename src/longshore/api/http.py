@@ -19,9 +19,19 @@ from longshore.identity.authorization import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
 
     from longshore.api.workers import Workers
+
+    class DirectBody(Protocol):
+        """What is left of a body, as the server offers it past ASGI's messages."""
+
+        left: int
+        read: int
+
+        async def read_into(self, buffer: memoryview, patience: float) -> int:
+            """See `longshore.transport.DirectBody`."""
+
 
 Scope: TypeAlias = "Mapping[str, Any]"
 Receive: TypeAlias = "Callable[[], Awaitable[Mapping[str, Any]]]"
@@ -36,6 +46,8 @@ _FILE_CHUNK = 1024 * 1024
 _SMALL = 64 * 1024
 # An extension of ASGI, "Zero Copy Send" in its specification.
 _ZERO_COPY_SEND = "http.response.zerocopysend"
+# An extension of our own server (`longshore.transport`).
+_DIRECT_BODY = "longshore.request.directbody"
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 
 
@@ -46,7 +58,15 @@ class BadRequest(RegistryError):
 
 
 class ClientDisconnected(Exception):
-    """The client went away in the middle of its request: nobody is left to answer."""
+    """The client went away in the middle of its request: nobody is left to answer.
+
+    Attributes:
+        received: how many bytes of what was being read had come until then.
+    """
+
+    def __init__(self, received: int = 0) -> None:
+        super().__init__(received)
+        self.received = received
 
 
 class Request:
@@ -78,6 +98,10 @@ class Request:
         self._receive = receive
         self._idle_timeout = idle_timeout
         self._proxies = proxies
+        self._is_read = False
+        self._received = 0
+        self._unread = memoryview(b"")
+        self._direct_body: DirectBody | None = None
 
     @property
     def path(self) -> str:
@@ -134,8 +158,8 @@ class Request:
         )
 
     @property
-    def source_ip(self) -> str:
-        """The client's address, or "" where it has none."""
+    def client_address(self) -> str:
+        """The client's IP address, or "" where it has none; trusted proxies aren't the client."""
         forwarded = (
             value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
         )
@@ -146,7 +170,7 @@ class Request:
         return Surroundings(
             request_id=self.id,
             region=region,
-            source_ip=self.source_ip,
+            source_ip=self.client_address,
             secure_transport=self.scheme == "https",
             user_agent=self.header(b"user-agent"),
         )
@@ -158,25 +182,74 @@ class Request:
             ClientDisconnected: it broke off.
             RequestTimeout: the client paused for too long.
         """
-        more = True
-        received = 0
-        while more:
-            try:
-                async with asyncio.timeout(self._idle_timeout):
-                    message = await self._receive()
-            except TimeoutError:
-                raise RequestTimeout(
-                    f"No byte of the body came for {self._idle_timeout:g} seconds"
-                ) from None
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            more = message.get("more_body", False)
-            if chunk := message.get("body", b""):
-                received += len(chunk)
+        while not self._is_read:
+            if chunk := await self._next_chunk():
                 yield chunk
-        if received < (self.content_length or 0):
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the whole body has been read."""
+        return self._is_read and not self._unread
+
+    async def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` with what follows of the body; less only at its end.
+
+        Returns:
+            How many bytes it was.
+
+        Raises:
+            ClientDisconnected, RequestTimeout: as `chunks`.
+        """
+        filled = 0
+        try:
+            while filled < len(buffer) and not self.is_read:
+                if self._unread:
+                    piece = self._unread[: len(buffer) - filled]
+                    buffer[filled : filled + len(piece)] = piece
+                    self._unread = self._unread[len(piece) :]
+                    filled += len(piece)
+                elif self._direct_body is not None:
+                    filled += await self._read_directly(self._direct_body, buffer[filled:])
+                else:
+                    self._unread = memoryview(await self._next_chunk())
+                    if not self._is_read and _DIRECT_BODY in self.extensions:
+                        self._direct_body = self.extensions[_DIRECT_BODY]()
+        except ClientDisconnected as error:
+            raise ClientDisconnected(filled + error.received) from None
+        return filled
+
+    async def _read_directly(self, body: DirectBody, buffer: memoryview) -> int:
+        before = body.read
+        try:
+            count = await body.read_into(buffer, self._idle_timeout)
+        except TimeoutError:
+            raise self._timeout() from None
+        except ConnectionError:
+            raise ClientDisconnected(body.read - before) from None
+        self._received += count
+        self._is_read = body.left == 0
+        return count
+
+    async def _next_chunk(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_timeout):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._timeout() from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        chunk: bytes = message.get("body", b"")
+        self._received += len(chunk)
+        self._is_read = not message.get("more_body", False)
+        if self._is_read and self._received < (self.content_length or 0):
             # A server drops what follows a request to speak another protocol (Upgrade: h2c).
-            raise BadRequest(f"The body ends after {received} bytes, before its Content-Length.")
+            raise BadRequest(
+                f"The body ends after {self._received} bytes, before its Content-Length."
+            )
+        return chunk
+
+    def _timeout(self) -> RequestTimeout:
+        return RequestTimeout(f"No byte of the body came for {self._idle_timeout:g} seconds")
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body.

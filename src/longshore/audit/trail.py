@@ -57,14 +57,22 @@ class Trail:
             return
         line = record.as_line()
         try:
-            if self._to_stdout:
-                sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
-            if self._file is not None:
-                with self._lock:
-                    self._append(self._file, line)
+            self.append(line)
         except OSError:
             _log.exception("an audit record could not be written: %s", line.decode().rstrip())
+
+    def append(self, lines: bytes) -> None:
+        """Append whole lines, which stay together.
+
+        Raises:
+            OSError: they can't be written.
+        """
+        if self._to_stdout:
+            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.flush()
+        if self._file is not None:
+            with self._lock:
+                self._append(self._file, lines)
 
     def close(self) -> None:
         """Close the file."""

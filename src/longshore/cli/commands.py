@@ -18,17 +18,16 @@ from click.shell_completion import get_completion_class
 
 from longshore import settings as settings_module
 from longshore.errors import RegistryError
-from longshore.settings import InvalidSettings, Settings
+from longshore.settings import TABLES, InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from longshore.registry.context import Context
 
-# Those of the settings that `[limits]` groups are for the file and the environment.
 _OPTIONS_OF_ENV = ("listen", "data", "region", "tls_certificate", "tls_key")
 _SERVICES = ("ECR", "IAM", "STS")
-OPTIONS = [name for name in Settings.model_fields if name != "limits"]
+OPTIONS = [name for name in Settings.model_fields if name not in TABLES]
 """Every setting that is an option of `serve`."""
 
 

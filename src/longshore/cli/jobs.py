@@ -26,6 +26,7 @@ _OF_CONNECTIONS = {
 }
 _OF_WORKER = [name for name in OPTIONS if name not in _OF_CONNECTIONS]
 _LISTED = ("id", "kind", "key", "state", "due", "attempts", "error")
+_STATES = [state.value for state in State]
 _PAGE = 500
 
 
@@ -64,9 +65,7 @@ def jobs() -> None:
 
 @jobs.command("list")
 @setting_options(*_STORE)
-@click.option(
-    "--state", type=click.Choice([state.value for state in State]), help="Only those in this state."
-)
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @click.option("--kind", help="Only those of this kind.")
 @output_option
 def list_(settings: Settings, *, state: str | None, kind: str | None, output: str) -> None:

@@ -11,7 +11,7 @@ import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from longshore.errors import UnrecognizedClient
 from longshore.identity import identities, principals, session_tokens
@@ -42,6 +42,18 @@ MOST = 2
 _LONGEST_ID = 128
 
 _table = schema.access_keys
+
+# An active key with whom it belongs to. Built once: that takes longer than to execute it.
+_ACTIVE = (
+    select(
+        _table.c.secret,
+        _table.c.account.label("account_of_key"),
+        _table.c.user_id,
+        schema.identities,
+    )
+    .outerjoin(schema.identities, schema.identities.c.id == _table.c.user_id)
+    .where(_table.c.id == bindparam("key"), _table.c.active.is_(True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +217,11 @@ def find(context: Context, key_id: str, security_token: str | None = None) -> Cr
     """
     if len(key_id) > _LONGEST_ID:
         raise UnrecognizedClient
-    question = "access key", key_id, security_token
-    found = context.memory.answer(question, lambda: _find(context, key_id, security_token))
+    # A session's token opens with the keys of its server alone, as they are now.
+    question = "access key", key_id, security_token, security_token and context.server_key.ids
+    found = context.memory.answer(
+        question, lambda: _find(context, key_id, security_token), beside_content=True
+    )
     if found.session is not None and context.clock() >= found.session.expires_at:
         raise ExpiredSession
     return found
@@ -236,16 +251,7 @@ def _find(context: Context, key_id: str, security_token: str | None) -> Credenti
 def _read(context: Context, key_id: str, session: Session | None = None) -> tuple[str, Principal]:
     """Return the secret of a long-term key, and whom it stands for."""
     with context.database.read() as tx:
-        row = tx.execute(
-            select(
-                _table.c.secret,
-                _table.c.account.label("account_of_key"),
-                _table.c.user_id,
-                schema.identities,
-            )
-            .outerjoin(schema.identities, schema.identities.c.id == _table.c.user_id)
-            .where(_table.c.id == key_id, _table.c.active.is_(True))
-        ).one_or_none()
+        row = tx.execute(_ACTIVE, {"key": key_id}).one_or_none()
         if row is None:
             raise UnrecognizedClient
         if row.user_id is None:

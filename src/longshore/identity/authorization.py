@@ -191,14 +191,16 @@ def _gather(
     in_force = _in_force(context, principal, need)
     if in_force is not None and policy_instead is not None:
         in_force = replace(in_force, repository=policy_instead)
+    account = _account_of(need, principal)
     keys = ConditionKeys(
         principal,
         surroundings,
         context.clock(),
         {} if in_force is None else in_force.tags,
         need.values,
+        resource_account=account,
     )
-    request = Request(need.action, need.resource, _account_of(need, principal), keys)
+    request = Request(need.action, need.resource, account, keys)
     return _Question(principal, _sources(in_force, need.action), request)
 
 

@@ -41,6 +41,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         now: when it came.
         resource_tags: the tags of the repository that it is for.
         of_request: the keys that it gives itself, which count before all others.
+        resource_account: the account of what it is for; "" where that isn't settled.
     """
 
     def __init__(
@@ -50,12 +51,15 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         now: Millis,
         resource_tags: Mapping[str, str],
         of_request: Values,
+        *,
+        resource_account: str = "",
     ) -> None:
         self._principal = principal
         self._surroundings = surroundings
         self._now = now
         self._resource_tags = resource_tags
         self._of_request = of_request
+        self._resource_account = resource_account
         self._values: dict[str, tuple[str, ...]] = {}
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
@@ -71,9 +75,8 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         if not self._values:
             self._values = {
                 **_of_principal(self._principal),
+                **_of_resource(self._resource_account, self._resource_tags),
                 **_of_surroundings(self._surroundings, self._now),
-                **of_tags("aws:resourcetag/", self._resource_tags),
-                **of_tags("ecr:resourcetag/", self._resource_tags),
                 **self._of_request,
             }
         return self._values
@@ -103,8 +106,14 @@ def _of_principal(principal: Principal) -> Values:
     values["aws:userid"] = (principal.user_id,)
     if principal.name:
         values["aws:username"] = (principal.name,)
-    if principal.issued_at is not None:
-        values["aws:tokenissuetime"] = (_moment(principal.issued_at),)
+    if session := principal.session:
+        values["aws:tokenissuetime"] = (_moment(session.issued_at),)
+        # There is no second factor, and only sessions tell.
+        values["aws:multifactorauthpresent"] = ("false",)
+        if session.source_identity:
+            values["aws:sourceidentity"] = (session.source_identity,)
+        if session.provider:
+            values["aws:federatedprovider"] = (session.provider,)
     if principal.session is not None and principal.session.source_identity:
         values["aws:sourceidentity"] = (principal.session.source_identity,)
     if principal.session is not None and principal.session.provider:
@@ -115,6 +124,9 @@ def _of_principal(principal: Principal) -> Values:
 def _of_surroundings(surroundings: Surroundings, now: Millis) -> Values:
     values = {
         "aws:currenttime": (_moment(now),),
+        # No service of AWS's own asks, nor does one ask for somebody.
+        "aws:principalisawsservice": ("false",),
+        "aws:viaawsservice": ("false",),
         "aws:epochtime": (str(now // SECOND),),
         "aws:requestedregion": (surroundings.region,),
         "aws:securetransport": ("true" if surroundings.secure_transport else "false",),
@@ -124,6 +136,11 @@ def _of_surroundings(surroundings: Surroundings, now: Millis) -> Values:
     if surroundings.user_agent is not None:
         values["aws:useragent"] = (surroundings.user_agent,)
     return values
+
+
+def _of_resource(account: str, tags: Mapping[str, str]) -> Values:
+    values = {**of_tags("aws:resourcetag/", tags), **of_tags("ecr:resourcetag/", tags)}
+    return {**values, "aws:resourceaccount": (account,)} if account else values
 
 
 def _moment(time: Millis) -> str:

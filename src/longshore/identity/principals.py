@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, literal, or_, select, union_all
+from sqlalchemy import Connection, bindparam, literal, or_, select, union_all
 
 from longshore.access.policy import subjects
 from longshore.access.policy.evaluation import Policies, Source
@@ -28,7 +28,7 @@ from longshore.registry.context import Caller
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import CompoundSelect, Row
+    from sqlalchemy import BindParameter, CompoundSelect, Row
 
     from longshore.clock import Millis
     from longshore.registry.context import Context
@@ -131,7 +131,9 @@ def of_user(context: Context, user_id: str) -> Principal:
     Raises:
         UnrecognizedClient: the user is gone.
     """
-    return context.memory.answer(("user", user_id), lambda: _of_id(context, user_id))
+    return context.memory.answer(
+        ("user", user_id), lambda: _of_id(context, user_id), beside_content=True
+    )
 
 
 def of_role_session(context: Context, session: Session) -> Principal:
@@ -141,7 +143,9 @@ def of_role_session(context: Context, session: Session) -> Principal:
         UnrecognizedClient: the role is gone; one of the same name is another role.
     """
     question = "role session", repr(session)
-    return context.memory.answer(question, lambda: _of_id(context, session.holder, session))
+    return context.memory.answer(
+        question, lambda: _of_id(context, session.holder, session), beside_content=True
+    )
 
 
 def of_identity(tx: Connection, identity: Identity, session: Session | None = None) -> Principal:
@@ -242,7 +246,7 @@ def _read_policies(tx: Connection, identity: Identity, session_arns: Iterable[st
     asked = {*session_arns, *([identity.boundary] if identity.boundary else [])}
     own: dict[str, Source] = {}
     named = {arn: _managed(arn, None) for arn in asked if aws_managed_policies.is_one(arn)}
-    for row in tx.execute(_query(identity.id, asked)):
+    for row in tx.execute(_POLICIES, {"identity": identity.id, "asked": list(asked)}):
         if row.origin == "named":
             named[row.name] = _managed(row.name, row.document)
         else:
@@ -252,13 +256,17 @@ def _read_policies(tx: Connection, identity: Identity, session_arns: Iterable[st
     return _Read(tuple(own[name] for name in sorted(own)), named)
 
 
-def _query(identity_id: str, asked: Iterable[str]) -> CompoundSelect[Any]:
-    """Return the one statement for all policies that say what an identity may do."""
+def _policies() -> CompoundSelect[Any]:
+    """Return the one statement for all policies that say what an identity may do.
+
+    It is built once: that takes longer than to execute it.
+    """
+    asker: BindParameter[str] = bindparam("identity")
     identity, inline = schema.identities.c, schema.inline_policies.c
     managed, version = schema.managed_policies.c, schema.managed_policy_versions.c
     attachment, member = schema.attachments.c, schema.group_members.c
-    groups = select(member.group_id).where(member.user_id == identity_id)
-    holders = or_(identity.id == identity_id, identity.id.in_(groups))
+    groups = select(member.group_id).where(member.user_id == asker)
+    holders = or_(identity.id == asker, identity.id.in_(groups))
     is_default = (version.policy_id == managed.id) & (version.number == managed.default_version)
     return union_all(
         select(
@@ -283,8 +291,11 @@ def _query(identity_id: str, asked: Iterable[str]) -> CompoundSelect[Any]:
         .where(holders),
         select(literal("named"), literal(""), literal(""), managed.arn, version.document)
         .join_from(schema.managed_policies, schema.managed_policy_versions, is_default)
-        .where(managed.arn.in_(list(asked))),
+        .where(managed.arn.in_(bindparam("asked", expanding=True))),
     )
+
+
+_POLICIES = _policies()
 
 
 def _inline(row: Row[Any]) -> Source:

@@ -88,7 +88,10 @@ def authenticate(
     if user != USER_NAME:
         raise UnrecognizedClient
     claims, principal = context.memory.answer(
-        ("registry token", password), lambda: _read(context, password)
+        # It opens with the keys of the server alone, as they are now.
+        ("registry token", context.server_key.ids, password),
+        lambda: _read(context, password),
+        beside_content=True,
     )
     if context.clock() >= claims.expires_at:
         raise ExpiredToken

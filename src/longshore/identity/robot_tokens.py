@@ -233,7 +233,9 @@ def authenticate(context: Context, password: str, user: str) -> Principal:
         raise UnrecognizedClient
     token_id, secret = match.groups()
     try:
-        known = context.memory.answer(("robot token", token_id), lambda: _find(context, token_id))
+        known = context.memory.answer(
+            ("robot token", token_id), lambda: _find(context, token_id), beside_content=True
+        )
     except _NoSuchToken:
         raise UnrecognizedClient from None
     is_right = hmac.compare_digest(known.digest, _digest(secret))

@@ -250,6 +250,18 @@ def assume_role_as_service(
         return principals.of_identity(tx, role.identity, session)
 
 
+def account_of_role(arn: str) -> str:
+    """Return the account that a role belongs to.
+
+    Raises:
+        ValidationError: `arn` isn't the ARN of a role.
+    """
+    match = _ROLE_ARN.fullmatch(arn)
+    if match is None:
+        raise ValidationError(f"{arn} is invalid")
+    return match["account"]
+
+
 def get_session_token(
     context: Context, credentials: Credentials, duration_seconds: int | None = None
 ) -> SessionCredentials:

@@ -92,6 +92,14 @@ def find(tx: Connection, job_id: int) -> Entry | None:
     return None if row is None else _entry(row)
 
 
+def busy_keys(tx: Connection, kind: str) -> set[str]:
+    """Return the keys of a kind that have a job which waits or runs."""
+    query = select(_TABLE.c.key).where(
+        _TABLE.c.kind == kind, _TABLE.c.key.is_not(None), _TABLE.c.state != State.DEAD
+    )
+    return set(tx.execute(query).scalars())
+
+
 def depths(tx: Connection) -> list[Depth]:
     """Return how many jobs there are, by kind and state."""
     kind, state = _TABLE.c.kind, _TABLE.c.state

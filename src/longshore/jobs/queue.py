@@ -145,11 +145,12 @@ def enqueue(
     while True:
         # Locked, it can't be taken by a worker that wouldn't see this transaction.
         waiting = tx.execute(
-            select(_TABLE.c.id, _TABLE.c.due_at).where(same).with_for_update()
+            select(_TABLE.c.id, _TABLE.c.due_at, _TABLE.c.attempts).where(same).with_for_update()
         ).one_or_none()
         if waiting is not None:
-            sooner = min(due_at, waiting.due_at)
-            tx.execute(update(_TABLE).where(_TABLE.c.id == waiting.id).values(due_at=sooner))
+            # What has failed waits its time, whatever happens meanwhile.
+            if waiting.attempts == 0 and due_at < waiting.due_at:
+                tx.execute(update(_TABLE).where(_TABLE.c.id == waiting.id).values(due_at=due_at))
             return int(waiting.id)
         if insert_if_absent(tx, _TABLE, **row):
             return int(tx.execute(select(_TABLE.c.id).where(same)).scalar_one())
@@ -258,7 +259,8 @@ def fail(
         _bury(tx, row, error, now)
         return None
     due_at = now + terms.delay(row.attempts, random)
-    _put_back(tx, row, due_at=due_at, error=error[:_LONGEST_ERROR], failed_at=now)
+    told = {"error": error[:_LONGEST_ERROR], "failed_at": now}
+    _put_back(tx, row, due_at=due_at, attempts=row.attempts, **told)
     return due_at
 
 
@@ -307,10 +309,13 @@ def _is_held(job: Job) -> ColumnElement[bool]:
 
 
 def _put_back(tx: Connection, row: Row[Any], **changed: object) -> None:
-    """Let a job wait again, unless one of its key does already: that one will do its work."""
+    """Let a job wait again; one of its key that waits already takes its place."""
     tx.execute(delete(_TABLE).where(_TABLE.c.id == row.id))
     waiting = {"state": State.WAITING, "lease": None, "worker": None}
-    insert_if_absent(tx, _TABLE, **(row._asdict() | waiting | changed))
+    same = and_(_TABLE.c.kind == row.kind, _TABLE.c.key == row.key, _TABLE.c.state == State.WAITING)
+    while not insert_if_absent(tx, _TABLE, **(row._asdict() | waiting | changed)):
+        if tx.execute(update(_TABLE).where(same).values(changed)).rowcount:
+            return
 
 
 def _bury(tx: Connection, row: Row[Any], error: str, now: Millis) -> None:

@@ -9,26 +9,43 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from longshore.errors import StorageFull
+from longshore.metadata.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy.engine import Engine
 
 _SQLITE_BUSY_TIMEOUT_MS = 60_000
 _POOL_SIZE = 20
 _POSTGRESQL_DISK_FULL = "53100"
+# SQLite keeps it in 32 bits, and for whatever an application likes.
+_LARGEST_USER_VERSION = 2**31 - 1
 
 
 class UnsupportedDatabase(ValueError):
     """The database URL can't be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What tells one state of the database from another.
+
+    Attributes:
+        number: another one after each committed change.
+        beside_content: another one after each that wasn't declared to change content alone.
+    """
+
+    number: int
+    beside_content: int
 
 
 class Database:
@@ -47,8 +64,10 @@ class Database:
         self._engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url)
         # Waiting here is fair and cheap; waiting in SQLite is polling.
         self._writer = threading.Lock()
+        self._journal = Journal(Path(f"{self.url.database}-wal"))
         self._watcher: sqlite3.Connection | None = None
         self._watching = threading.Lock()
+        self._generation: Generation | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -57,7 +76,7 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True, content_only: bool = False) -> Iterator[Connection]:
         """Open a transaction that is committed when the block ends and undone if it raises.
 
         Args:
@@ -65,21 +84,37 @@ class Database:
                 user on the strength of a commit that doesn't, except what the protocol lets a
                 registry forget, such as an unfinished upload. A kill of the process loses
                 neither kind.
+            content_only: whether nothing is changed but what pushes and pulls change: uploads,
+                blobs, layers, images, their tags and their pulls.
         """
         with _disk_full_as_refusal():
             if self.is_sqlite:
-                with self._writer, self._engine.connect() as connection:
-                    connection.execution_options(begin_write=True, durable=durable)
-                    with connection.begin():
-                        yield connection
+                with self._write_sqlite(durable=durable, content_only=content_only) as connection:
+                    yield connection
             else:
                 with self._engine.begin() as connection:
                     if not durable:
                         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                     yield connection
 
-    def generation(self) -> int | None:
-        """Return a number that is another one after each committed change, in microseconds.
+    @contextmanager
+    def _write_sqlite(self, *, durable: bool, content_only: bool) -> Iterator[Connection]:
+        commit = None
+        try:
+            with self._writer, self._engine.connect() as connection:
+                connection.execution_options(begin_write=True)
+                with connection.begin():
+                    yield connection
+                    if not content_only:
+                        _count_change(connection)
+                commit = self._journal.committed()
+        finally:
+            # Also after a refusal: it may tell of what somebody else has committed just now.
+            if durable:
+                self._journal.make_durable(commit)
+
+    def generation(self) -> Generation | None:
+        """Return what tells the database's state from any other, in microseconds.
 
         Changes of other processes count as well. None where the database has no such number to
         be had without a round trip: PostgreSQL.
@@ -92,8 +127,19 @@ class Database:
                 self._watcher = sqlite3.connect(
                     str(self.url.database), isolation_level=None, check_same_thread=False
                 )
-            row: tuple[int] = self._watcher.execute("PRAGMA data_version").fetchone()
-        return row[0]
+            number: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+            known = self._generation
+            if known is None or known.number != number:
+                (beside_content,) = self._watcher.execute("PRAGMA user_version").fetchone()
+                known = self._generation = Generation(number, beside_content)
+            return known
+
+    def joined(self, tx: Connection) -> Database:
+        """Return this database as seen from within an open transaction.
+
+        What would have been transactions of their own are parts of it: all of them count, or none.
+        """
+        return _JoinedDatabase(self, tx)
 
     def close(self) -> None:
         """Close every connection."""
@@ -102,6 +148,35 @@ class Database:
                 self._watcher.close()
                 self._watcher = None
         self._engine.dispose()
+
+
+class _JoinedDatabase(Database):
+    """A database in the middle of a transaction; it remembers nothing, as nothing counts yet."""
+
+    def __init__(self, outer: Database, tx: Connection) -> None:
+        self.url, self.is_sqlite = outer.url, outer.is_sqlite
+        self._tx = tx
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        yield self._tx
+
+    @contextmanager
+    def write(
+        self,
+        *,
+        durable: bool = True,  # noqa: ARG002 - the outer one's
+        content_only: bool = False,  # noqa: ARG002
+    ) -> Iterator[Connection]:
+        # What fails in it is undone by itself, so that whoever expects it can go on.
+        with self._tx.begin_nested():
+            yield self._tx
+
+    def generation(self) -> None:
+        return None
+
+    def close(self) -> None:
+        """Leave it to whoever has opened it."""
 
 
 def _checked(url: str) -> URL:
@@ -129,7 +204,10 @@ def _is_file(name: str | None) -> bool:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE)
+    # No transaction is left open that the pool would have to end.
+    engine = create_engine(
+        url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_reset_on_return=None
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -140,20 +218,16 @@ def _sqlite_engine(url: URL) -> Engine:
             "journal_mode = WAL",
             "foreign_keys = ON",
             "temp_store = MEMORY",
+            # What has to be durable is synced by the journal.
+            "synchronous = NORMAL",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("begin_write"):
-            # In WAL mode FULL syncs each commit and NORMAL leaves it to the next one that does.
-            synchronous = "FULL" if options.get("durable") else "NORMAL"
-            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
-            # Taking the write lock at once, a transaction never fails half-way for want of it.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection.exec_driver_sql("BEGIN")
+        # Taking the write lock at once, a transaction never fails half-way for want of it.
+        writes = connection.get_execution_options().get("begin_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
@@ -172,6 +246,14 @@ def _postgresql_engine(url: URL) -> Engine:
             "The PostgreSQL driver isn't installed. Install Longshore with it: "
             "pip install '.[postgresql]' in its directory."
         ) from error
+
+
+def _count_change(connection: Connection) -> None:
+    """Begin another generation beside content, as a part of the transaction."""
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    number: int = driver.execute("PRAGMA user_version").fetchone()[0]
+    # A pragma takes no parameters.
+    driver.execute(f"PRAGMA user_version = {(number + 1) % _LARGEST_USER_VERSION}")
 
 
 @contextmanager

@@ -514,3 +514,44 @@ recurring_jobs = Table(
     Column("kind", String(64), primary_key=True),
     Column("next_at", BigInteger, nullable=False),
 )
+
+# What happened, as EventBridge tells it (`longshore.events`). An event gets its place in the log
+# after it was committed: places have no gaps, and none is filled later than the one after it.
+events = Table(
+    "events",
+    metadata,
+    _row_id(),
+    Column("position", BigInteger, unique=True),
+    Column("event_id", String(36), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# How far each receiver is: it has all events up to a position, or they were dropped.
+event_receivers = Table(
+    "event_receivers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    # How often it refused the next one.
+    Column("refusals", Integer, nullable=False),
+)
+
+# What became of deliveries; of each receiver the newest.
+event_deliveries = Table(
+    "event_deliveries",
+    metadata,
+    _row_id(),
+    Column("receiver", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    # delivered, failed, refused or dropped.
+    Column("outcome", String(16), nullable=False),
+    # The first of them, unless they were dropped, and how many they were.
+    Column("event_id", String(36)),
+    Column("events", Integer, nullable=False),
+    # What the receiver answered, or why it wasn't reached.
+    Column("answer", Text, nullable=False),
+    Index(None, "receiver", "id"),
+    sqlite_autoincrement=True,
+)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
+
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +19,9 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
 
     On PostgreSQL it waits for a concurrent transaction that inserts the same row.
     """
-    statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
+    statement = _insert_if_absent(connection.dialect.name, table)
     # Without the option nobody counts the rows of an INSERT on PostgreSQL.
-    result = connection.execute(statement, execution_options={"preserve_rowcount": True})
+    result = connection.execute(statement, values, execution_options={"preserve_rowcount": True})
     return result.rowcount == 1
 
 
@@ -27,16 +30,38 @@ def upsert(
 ) -> None:
     """Write the row that `key` (the primary key) names, whether it exists or not."""
     statement = (
-        _insert(connection, table)
+        _insert(connection.dialect.name, table)
         .values(**key, **values)
         .on_conflict_do_update(index_elements=list(key), set_=dict(values))
     )
     connection.execute(statement)
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def lock_for_one(connection: Connection, lock: int) -> bool:
+    """Keep others from what `lock` stands for until the transaction ends, unless somebody does.
+
+    Args:
+        connection: a writing transaction.
+        lock: a number that nobody else in the database uses.
+
+    Returns:
+        Whether it is this transaction's. On SQLite a writing transaction is alone anyway.
+    """
+    if connection.dialect.name == "sqlite":
+        return True
+    statement = text("SELECT pg_try_advisory_xact_lock(:lock)")
+    return bool(connection.execute(statement, {"lock": lock}).scalar_one())
+
+
+@cache
+def _insert_if_absent(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    # Made once: to make a statement takes longer than to execute it.
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     # Not at the top: a server needs one of the two, and each is megabytes.
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
 
         return postgresql_insert(table)

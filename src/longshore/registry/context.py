@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from longshore.access.openid.keys import NoKeys
 from longshore.clock import DAY, HOUR, Clock, Millis, system_clock
 from longshore.registry.dialect import ECR, Dialect
 from longshore.registry.limits import Limits
@@ -15,6 +16,9 @@ from longshore.registry.pulls import Pulls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
+
+    from longshore.access.openid.keys import Keys
     from longshore.access.sealing import ServerKey
     from longshore.blobs.store import BlobStore
     from longshore.metadata.database import Database
@@ -54,10 +58,15 @@ class Context:
     # Whether a push to a repository that doesn't exist creates it where no template says so.
     creates_on_push: bool = False
     pulls: Pulls = field(default_factory=Pulls)
+    openid_keys: Keys = field(default_factory=NoKeys)
     memory: Memory = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", Memory(self.database))
+
+    def within(self, tx: Connection) -> Context:
+        """Return the same store for rules that are to be part of one transaction."""
+        return replace(self, database=self.database.joined(tx))
 
     def without_waiting(self) -> Context:
         """Return the same store for the event loop: it answers from memory or not at all."""

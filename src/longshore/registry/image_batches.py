@@ -128,7 +128,7 @@ def delete(
     """
     deleted: list[ImageId] = []
     failures: list[Failure] = []
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         for image_id in ids:
             try:
@@ -159,7 +159,7 @@ def delete_one(
         ImageNotFound: there is no such image.
         InvalidParameter: an index refers to the image.
     """
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         try:
             _delete(context, tx, found, image_id, keep_image=keep_image)

@@ -19,12 +19,13 @@ from longshore.errors import (
     LimitExceeded,
     ReferencedImagesNotFound,
 )
+from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.names import Digest
 from longshore.registry import layers, manifests, repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from sqlalchemy import Row
 
@@ -90,7 +91,7 @@ def put(
     computed = Digest.of(content, digest.algorithm) if digest else Digest.of(content)
     if digest is not None and computed != digest:
         raise ImageDigestDoesNotMatch(digest, computed)
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         image_id = _image_id(tx, found, computed)
         tags = dict.fromkeys([*([] if tag is None else [tag]), *more_tags])
@@ -111,6 +112,15 @@ def put(
             )
         for each, holder in to_move.items():
             _move_tag(context, tx, found, each, image_id, exists=holder is not None)
+        now = context.clock()
+        log.emit(
+            tx,
+            # Without a tag, it is the image itself that is new.
+            [
+                shapes.image_pushed(registry, now, repository, str(computed), each)
+                for each in to_move or [None]
+            ],
+        )
     subject = None if manifest.subject is None else str(manifest.subject.digest)
     return StoredManifest(computed, manifest.media_type, content, tag, subject)
 
@@ -156,6 +166,7 @@ def remove(
         raise ImageNotFound(digest, None, repository.name, repository.registry.account)
     tags = _tags_of(tx, image_id)
     _release(tx, context, repository, image_id)
+    _tell_deleted(tx, context, repository, digest, tags or [None])
     return tags
 
 
@@ -183,7 +194,9 @@ def remove_tag(
     others = select(table.c.name).where(table.c.image_id == row.id).limit(1)
     if not keep_image and tx.execute(others).first() is None:
         _release(tx, context, repository, row.id)
-    return Digest.parse(row.digest)
+    digest = Digest.parse(row.digest)
+    _tell_deleted(tx, context, repository, digest, [tag])
+    return digest
 
 
 def parents(tx: Connection, repository: Repository, digest: Digest) -> list[str]:
@@ -434,3 +447,21 @@ def _release(tx: Connection, context: Context, repository: Repository, image_id:
     ).scalars()
     layers.lease(tx, repository.id, held, context.clock())
     tx.execute(delete(schema.images).where(schema.images.c.id == image_id))
+
+
+def _tell_deleted(
+    tx: Connection,
+    context: Context,
+    repository: Repository,
+    digest: Digest,
+    tags: Iterable[str | None],
+) -> None:
+    """Say which ids are gone, as BatchDeleteImage does: an event for each."""
+    now = context.clock()
+    log.emit(
+        tx,
+        [
+            shapes.image_deleted(repository.registry, now, repository.name, str(digest), tag)
+            for tag in tags
+        ],
+    )

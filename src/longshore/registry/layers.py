@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, and_, delete, exists, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, select, update
 
 from longshore.blobs.store import BlobMissing, Location
 from longshore.errors import LayerInaccessible, LayersNotFound, Server
@@ -55,9 +55,9 @@ def check(
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
         rows = tx.execute(
-            _layers()
-            .where(schema.layers.c.repository_id == found.id)
-            .where(schema.layers.c.digest.in_([str(digest) for digest in digests]))
+            _LAYERS.where(schema.layers.c.repository_id == found.id).where(
+                schema.layers.c.digest.in_([str(digest) for digest in digests])
+            )
         ).all()
     layers = (_renewed(context, found.id, row) for row in rows)
     return {layer.digest: layer for layer in layers if layer is not None}
@@ -123,7 +123,7 @@ def mount(
         Whether it does now. It doesn't where the registry's settings forbid it, where the two
         differ in encryption, and where `source` has no such layer.
     """
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         target = repositories.find(tx, registry, repository, lock=True)
         allowed = (
             context.dialect.mounts_freely
@@ -132,10 +132,8 @@ def mount(
         if not allowed:
             return False
         row = tx.execute(
-            _layers()
-            .join(schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id)
-            .where(*_named(registry, source), schema.layers.c.digest == str(digest))
-            .where(schema.repositories.c.encryption_context == target.encryption_context)
+            _FIND.where(schema.repositories.c.encryption_context == target.encryption_context),
+            _asked(registry, source, digest),
         ).one_or_none()
         if row is None or not (row.referenced or context.dialect.mounts_freely):
             return False
@@ -169,11 +167,7 @@ def attach(
 
 def lock_blob(tx: Connection, blob_id: int) -> Location | None:
     """Keep a blob from being collected until the transaction ends; return its location if it is."""
-    location = tx.execute(
-        select(schema.blobs.c.location)
-        .where(schema.blobs.c.id == blob_id)
-        .with_for_update(read=True, key_share=True)
-    ).scalar_one_or_none()
+    location = tx.execute(_LOCK_BLOB, {"blob": blob_id}).scalar_one_or_none()
     return None if location is None else Location(location)
 
 
@@ -211,7 +205,7 @@ def remove(context: Context, registry: Registry, repository: str, digest: Digest
         LayersNotFound: the repository doesn't hold it.
     """
     table = schema.layers
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         this = and_(table.c.repository_id == found.id, table.c.digest == str(digest))
         if tx.execute(select(table.c.digest).where(this)).first() is None:
@@ -227,30 +221,40 @@ def is_referenced() -> ColumnElement[bool]:
     )
 
 
-def _layers() -> Select[Any]:
-    return select(
-        schema.layers,
-        schema.blobs.c.size,
-        schema.blobs.c.location,
-        is_referenced().label("referenced"),
-    ).join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
+# Made once: to make a statement takes longer than to execute it.
+_LAYERS = select(
+    schema.layers,
+    schema.blobs.c.size,
+    schema.blobs.c.location,
+    is_referenced().label("referenced"),
+).join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
+_FIND = _LAYERS.join(
+    schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id
+).where(
+    schema.repositories.c.account == bindparam("account"),
+    schema.repositories.c.region == bindparam("region"),
+    schema.repositories.c.name == bindparam("repository"),
+    schema.layers.c.digest == bindparam("digest"),
+)
+_LOCK_BLOB = (
+    select(schema.blobs.c.location)
+    .where(schema.blobs.c.id == bindparam("blob"))
+    .with_for_update(read=True, key_share=True)
+)
 
 
-def _named(registry: Registry, repository: str) -> list[ColumnElement[bool]]:
-    return [
-        schema.repositories.c.account == registry.account,
-        schema.repositories.c.region == registry.region,
-        schema.repositories.c.name == repository,
-    ]
+def _asked(registry: Registry, repository: str, digest: Digest) -> dict[str, str]:
+    return {
+        "account": registry.account,
+        "region": registry.region,
+        "repository": repository,
+        "digest": str(digest),
+    }
 
 
 def _row(context: Context, registry: Registry, repository: str, digest: Digest) -> Row[Any]:
     with context.database.read() as tx:
-        row = tx.execute(
-            _layers()
-            .join(schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id)
-            .where(*_named(registry, repository), schema.layers.c.digest == str(digest))
-        ).one_or_none()
+        row = tx.execute(_FIND, _asked(registry, repository, digest)).one_or_none()
         if row is None:
             repositories.find(tx, registry, repository)
             raise LayersNotFound.asked(digest, repository, registry.account)
@@ -263,7 +267,7 @@ def _renewed(context: Context, repository_id: int, row: Row[Any]) -> Layer | Non
     age = now - row.leased_at
     if not row.referenced and age * _RENEW_AFTER_FRACTION >= context.retention.unreferenced_layers:
         context.memory.wait()
-        with context.database.write(durable=False) as tx:
+        with context.database.write(durable=False, content_only=True) as tx:
             if lease(tx, repository_id, [row.digest], now) == 0:
                 return None
     return _layer(row)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from longshore.clock import Millis
     from longshore.names import Registry
     from longshore.registry.context import Context
+    from longshore.registry.lifecycle_policies import LifecyclePolicy
     from longshore.registry.lifecycle_rules import Action, Image, Rule, Verdict
     from longshore.registry.repositories import Repository
 
@@ -69,24 +70,29 @@ class _Superseded(Exception):
     """The repository or its policy isn't the one that the run began with."""
 
 
-def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
-    """Do what a repository's policy says; yield each outcome once it is committed.
-
-    The run ends early if the policy is replaced or the repository deleted under it.
+def begin(context: Context, registry: Registry, name: str) -> Run:
+    """Begin a run of a repository's policy.
 
     Raises:
         RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
         NotBuiltYet: the policy has a rule that archives.
     """
-    now = context.clock()
     with context.database.read() as tx:
         repository = repositories.find(tx, registry, name)
-        text = lifecycle_policies.find(tx, repository).text
-    lifecycle_policies.check_built(parse(text))
-    with suppress(_Superseded):
-        yield from _Run(context, repository, text, now).outcomes()
-        with context.database.write() as tx:
-            lifecycle_policies.note_evaluation(tx, repository, text, now)
+        policy = lifecycle_policies.find(tx, repository)
+    rules = parse(policy.text)
+    lifecycle_policies.check_built(rules)
+    return Run(context, repository, policy, rules)
+
+
+def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
+    """Do what a repository's policy says; yield each outcome once it is committed.
+
+    Raises:
+        RepositoryNotFound, LifecyclePolicyNotFound, NotBuiltYet: see `begin`.
+    """
+    for outcomes in begin(context, registry, name).batches():
+        yield from outcomes
 
 
 def foresee(
@@ -113,34 +119,53 @@ def foresee(
         yield Outcome.of(verdict.image, verdict.rule, failure)
 
 
-class _Run:
-    """One run of a repository's policy."""
+class Run:
+    """One run of a repository's policy.
 
-    def __init__(self, context: Context, repository: Repository, text: str, now: Millis) -> None:
+    Attributes:
+        repository: the repository.
+        policy: its policy, as it is when the run begins.
+        rules: what the policy says.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        repository: Repository,
+        policy: LifecyclePolicy,
+        rules: tuple[Rule, ...],
+    ) -> None:
+        self.repository = repository
+        self.policy = policy
+        self.rules = rules
         self._context = context
-        self._repository = repository
-        self._text = text
-        self._rules = parse(text)
-        self._now = now
+        self._now = context.clock()
         # How many of the images that a rule would keep the run has taken for other rules.
         self._taken: Counter[int] = Counter()
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Do it; yield each outcome once it is committed."""
-        shown = lifecycle_images.all_of(self._context.database.read, self._repository)
-        for batch in _batches(evaluate(self._rules, shown, self._now)):
-            for verdict in batch:
-                if verdict.is_protected:
-                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
-            due = [verdict for verdict in batch if not verdict.is_protected]
-            if due:
-                yield from self._take(due)
+    def batches(self) -> Iterator[list[Outcome]]:
+        """Do it; yield the outcomes of each transaction when it is committed.
+
+        The run ends early if the policy is replaced or the repository deleted under it.
+        """
+        with suppress(_Superseded):
+            shown = lifecycle_images.all_of(self._context.database.read, self.repository)
+            for batch in _batches(evaluate(self.rules, shown, self._now)):
+                due = [verdict for verdict in batch if not verdict.is_protected]
+                outcomes = self._take(due) if due else []
+                yield outcomes + [
+                    Outcome.of(verdict.image, verdict.rule, REFERENCED)
+                    for verdict in batch
+                    if verdict.is_protected
+                ]
+            with self._context.database.write() as tx:
+                lifecycle_policies.note_evaluation(tx, self.repository, self.policy.text, self._now)
 
     def _take(self, due: list[Verdict]) -> list[Outcome]:
-        with self._context.database.write() as tx:
+        with self._context.database.write(content_only=True) as tx:
             self._lock(tx)
             marked = self._still_marked(tx, due)
-            expiring = _Expiring(self._context, tx, self._repository)
+            expiring = _Expiring(self._context, tx, self.repository)
             for verdict in due:
                 if verdict.image.subject is not None:
                     expiring.expire_orphan(verdict.image, verdict.rule)
@@ -153,17 +178,19 @@ class _Run:
         return expiring.outcomes
 
     def _lock(self, tx: Connection) -> None:
-        repository = self._repository
+        repository = self.repository
         try:
             found = repositories.find(tx, repository.registry, repository.name, lock=True)
         except RepositoryNotFound:
             raise _Superseded from None
-        if found.id != repository.id or not lifecycle_policies.is_current(tx, found, self._text):
+        if found.id != repository.id or not lifecycle_policies.is_current(
+            tx, found, self.policy.text
+        ):
             raise _Superseded
 
     def _still_marked(self, tx: Connection, due: list[Verdict]) -> dict[int, Image]:
         """Return those of the images that the same rules still mark, as they are now."""
-        marking = Marking(self._rules, self._now, self._taken)
+        marking = Marking(self.rules, self._now, self._taken)
         unseen = {verdict.image.id: verdict for verdict in due}
         marked: dict[int, Image] = {}
 
@@ -178,12 +205,12 @@ class _Run:
             ):
                 marked[image.id] = image
 
-        for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), self._repository):
+        for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), self.repository):
             if marking.is_full:
                 break
             look_at(image)
         # The others are older than all that has been counted, or referrers by now.
-        for image in lifecycle_images.find(tx, self._repository, list(unseen)):
+        for image in lifecycle_images.find(tx, self.repository, list(unseen)):
             if image.subject is None:
                 look_at(image)
         return marked

@@ -4,6 +4,9 @@ The hottest questions (who is this, what does this tag stand for, where does thi
 asked again and again between two changes. Their answers are kept under the database's generation,
 a number that every committed change moves on, whoever made it and in whatever process: an answer
 counts only while the number is the one that it was found under.
+
+Pushes change the database all the time, and hardly ever what identities may do. Answers that have
+nothing to do with content are kept under a number of their own, which pushes leave alone.
 """
 
 from __future__ import annotations
@@ -47,12 +50,15 @@ class Memory:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known = _Generation(None)
+        self._beside_content = _Generation(None)
 
     def answer(
         self,
         question: Hashable,
         find: Callable[[], Answer],
         size: Callable[[Answer], int] = lambda _: 0,
+        *,
+        beside_content: bool = False,
     ) -> Answer:
         """Return the answer to a question, from memory or else from the database.
 
@@ -60,13 +66,16 @@ class Memory:
             question: all that the answer depends on, beside the database.
             find: asks the database. What it raises isn't remembered.
             size: how many bytes an answer takes, where they are many.
+            beside_content: whether it depends on nothing that a transaction changes which was
+                opened with `content_only` (`longshore.metadata.database`).
         """
-        generation = self._now()
-        if question in generation.answers:
-            return cast("Answer", generation.answers[question])
+        generation = self._now(beside_content=beside_content)
+        answers = generation.answers
+        if question in answers:
+            return cast("Answer", answers[question])
         answer = find()
         if generation.number is not None:
-            self._keep(generation, question, answer, size(answer))
+            _keep(generation, question, answer, size(answer))
         return answer
 
     def wait(self) -> None:
@@ -76,31 +85,27 @@ class Memory:
             NotInMemory: whoever asked can't wait for it.
         """
 
-    def recall(self, question: Hashable) -> object:
+    def recall(self, question: Hashable, *, beside_content: bool) -> object:
         """Return the answer to a question if it is in memory.
 
         Raises:
             NotInMemory: it isn't.
         """
         try:
-            return self._now().answers[question]
+            return self._now(beside_content=beside_content).answers[question]
         except KeyError:
             raise NotInMemory from None
 
-    def _now(self) -> _Generation:
-        known, number = self._known, self._database.generation()
-        if known.number != number or number is None:
-            # Found before, an answer may be older than the change: nothing of it is kept.
-            known = self._known = _Generation(number)
-        return known
-
-    def _keep(self, generation: _Generation, question: Hashable, answer: object, size: int) -> None:
-        if len(generation.answers) >= _MOST_ANSWERS or generation.size + size > _MOST_BYTES:
-            self._known = _Generation(generation.number)
-            return
-        # If the database has changed since, this generation is no longer asked.
-        generation.answers[question] = answer
-        generation.size += size
+    def _now(self, *, beside_content: bool) -> _Generation:
+        now = self._database.generation()
+        if now is None:
+            return _Generation(None)
+        # Found before, an answer may be older than the change: nothing of it is kept.
+        if self._known.number != now.number:
+            self._known = _Generation(now.number)
+        if self._beside_content.number != now.beside_content:
+            self._beside_content = _Generation(now.beside_content)
+        return self._beside_content if beside_content else self._known
 
 
 class MemoryAlone(Memory):
@@ -114,14 +119,26 @@ class MemoryAlone(Memory):
         question: Hashable,
         find: Callable[[], Answer],  # noqa: ARG002 - what `Memory` would do
         size: Callable[[Answer], int] = lambda _: 0,  # noqa: ARG002
+        *,
+        beside_content: bool = False,
     ) -> Answer:
         """Return the answer to a question if it is in memory.
 
         Raises:
             NotInMemory: it isn't.
         """
-        return cast("Answer", self._memory.recall(question))
+        return cast("Answer", self._memory.recall(question, beside_content=beside_content))
 
     def wait(self) -> None:
         """Refuse to wait."""
         raise NotInMemory
+
+
+def _keep(generation: _Generation, question: Hashable, answer: object, size: int) -> None:
+    if len(generation.answers) >= _MOST_ANSWERS or generation.size + size > _MOST_BYTES:
+        # Another one, as other threads may be looking at this one.
+        generation.answers = {}
+        generation.size = 0
+    # If the database has changed since, this generation is no longer asked.
+    generation.answers[question] = answer
+    generation.size += size

@@ -11,7 +11,7 @@ from sqlalchemy import and_, select
 from longshore.access.policy.documents import Grammar
 from longshore.errors import RepositoryNotFound
 from longshore.metadata import schema
-from longshore.registry import account_settings, policies, resource_tags
+from longshore.registry import account_settings, policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,9 @@ class PoliciesInForce:
 def of_registry(context: Context, registry: Registry) -> PoliciesInForce:
     """Return what is in force in a registry, for a request that concerns no repository there is."""
     return context.memory.answer(
-        ("policies in force", registry), lambda: _of_registry(context, registry)
+        ("policies in force", registry),
+        lambda: _of_registry(context, registry),
+        beside_content=True,
     )
 
 
@@ -55,7 +57,9 @@ def of_repository(context: Context, registry: Registry, name: str) -> PoliciesIn
             for any number of names.
     """
     return context.memory.answer(
-        ("policies in force", registry, name), lambda: _of_repository(context, registry, name)
+        ("policies in force", registry, name),
+        lambda: _of_repository(context, registry, name),
+        beside_content=True,
     )
 
 
@@ -72,35 +76,43 @@ def _of_registry(context: Context, registry: Registry) -> PoliciesInForce:
 
 
 def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesInForce:
-    repositories, settings = schema.repositories, schema.account_settings
-    on_registry, on_repository = schema.registry_policies, schema.repository_policies
+    repositories, tags, settings = (
+        schema.repositories,
+        schema.resource_tags,
+        schema.account_settings,
+    )
+    on_repository, on_registry = schema.repository_policies, schema.registry_policies
     scope = settings.c.name == account_settings.REGISTRY_POLICY_SCOPE
+    # One statement, for each costs a way to the server and back; one row for each tag.
     query = (
         select(
-            repositories.c.id,
             on_repository.c.document.label("repository_policy"),
             on_registry.c.document.label("registry_policy"),
             settings.c.value.label("scope"),
+            tags.c.key,
+            tags.c.value,
         )
+        .select_from(repositories)
         .outerjoin(on_repository, on_repository.c.repository_id == repositories.c.id)
         .outerjoin(on_registry, _same_registry(on_registry))
         .outerjoin(settings, and_(_same_registry(settings), scope))
+        .outerjoin(tags, tags.c.repository_id == repositories.c.id)
         .where(
             repositories.c.account == registry.account,
             repositories.c.region == registry.region,
             repositories.c.name == name,
         )
+        .order_by(tags.c.key)
     )
     with context.database.read() as tx:
-        row = tx.execute(query).one_or_none()
-        if row is None:
-            raise RepositoryNotFound(name, registry.account)
-        tags = resource_tags.read(tx, row.id)
+        rows = tx.execute(query).all()
+    if not rows:
+        raise RepositoryNotFound(name, registry.account)
     return PoliciesInForce(
-        registry=_compiled(row.registry_policy, Grammar.REGISTRY),
-        scope=row.scope or account_settings.unset(account_settings.REGISTRY_POLICY_SCOPE),
-        repository=_compiled(row.repository_policy, Grammar.REPOSITORY),
-        tags=tags,
+        registry=_compiled(rows[0].registry_policy, Grammar.REGISTRY),
+        scope=rows[0].scope or account_settings.unset(account_settings.REGISTRY_POLICY_SCOPE),
+        repository=_compiled(rows[0].repository_policy, Grammar.REPOSITORY),
+        tags={row.key: row.value for row in rows if row.key is not None},
     )
 
 

@@ -84,7 +84,7 @@ class Pulls:
             return
         try:
             # Who loses the last pulls in a power cut has lost no more than by a kill.
-            with context.database.write(durable=False) as tx:
+            with context.database.write(durable=False, content_only=True) as tx:
                 _write(tx, gathered)
         except Exception:
             with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore.errors import (
@@ -16,6 +16,7 @@ from longshore.errors import (
     RepositoryNotEmpty,
     RepositoryNotFound,
 )
+from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import resource_tags
@@ -23,15 +24,24 @@ from longshore.registry.mutability import Mode, TagMutability
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Row
 
     from longshore.clock import Millis
+    from longshore.events.shapes import Event
     from longshore.registry.context import Context
 
 # All that is AES256 shares one context: the bytes are alike, whoever holds them.
 AES256_CONTEXT = "aes256"
+
+# Made once: to make a statement takes longer than to execute it.
+_FIND = select(schema.repositories).where(
+    schema.repositories.c.account == bindparam("account"),
+    schema.repositories.c.region == bindparam("region"),
+    schema.repositories.c.name == bindparam("name"),
+)
+_FIND_AND_LOCK = _FIND.with_for_update(key_share=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +157,8 @@ def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -
     Raises:
         RepositoryNotFound: there is none.
     """
-    query = select(schema.repositories).where(
-        schema.repositories.c.account == registry.account,
-        schema.repositories.c.region == registry.region,
-        schema.repositories.c.name == name,
-    )
-    row = tx.execute(query.with_for_update(key_share=True) if lock else query).one_or_none()
+    named = {"account": registry.account, "region": registry.region, "name": name}
+    row = tx.execute(_FIND_AND_LOCK if lock else _FIND, named).one_or_none()
     if row is None:
         raise RepositoryNotFound(name, registry.account)
     return _repository(row)
@@ -197,6 +203,7 @@ def remove(context: Context, registry: Registry, name: str, *, force: bool) -> R
         images = schema.images.c.repository_id == repository.id
         if not force and tx.execute(select(schema.images.c.id).where(images).limit(1)).first():
             raise RepositoryNotEmpty(name, registry.account)
+        log.emit(tx, _deletions(tx, repository, context.clock()))
         # Images hold their layers in place by a foreign key: they go first.
         tx.execute(delete(schema.images).where(images))
         tx.execute(delete(schema.layers).where(schema.layers.c.repository_id == repository.id))
@@ -257,6 +264,19 @@ def _change(tx: Connection, repository: Repository, **columns: object) -> None:
     tx.execute(
         update(schema.repositories).where(schema.repositories.c.id == repository.id).values(columns)
     )
+
+
+def _deletions(tx: Connection, repository: Repository, now: Millis) -> Iterator[Event]:
+    """Yield what is to be said of the images that go with their repository."""
+    images, tags = schema.images, schema.tags
+    rows = tx.execute(
+        select(images.c.digest, tags.c.name)
+        .outerjoin(tags, tags.c.image_id == images.c.id)
+        .where(images.c.repository_id == repository.id)
+        .order_by(images.c.id, tags.c.name)
+    )
+    for row in rows:
+        yield shapes.image_deleted(repository.registry, now, repository.name, row.digest, row.name)
 
 
 def _check_count(context: Context, tx: Connection, registry: Registry) -> None:

@@ -8,10 +8,10 @@ wrote beyond that was never acknowledged and is written over.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore.blobs.store import (
@@ -45,10 +45,29 @@ if TYPE_CHECKING:
     from longshore.blobs.store import BlobWriter
     from longshore.names import Digest, Registry
     from longshore.registry.context import Caller, Context
+    from longshore.registry.repositories import Repository
 
 
 # How often an upload is touched within its lifetime while its bytes come.
 _TOUCHES = 8
+
+# Made once: to make a statement takes longer than to execute it.
+_INSERT = insert(schema.uploads)
+_FIND = select(schema.uploads).where(
+    schema.uploads.c.id == bindparam("upload"),
+    schema.uploads.c.repository_id == bindparam("repository"),
+    schema.uploads.c.principal_arn == bindparam("principal"),
+)
+_SIZE = select(schema.uploads.c.size).where(schema.uploads.c.id == bindparam("upload"))
+_MOVE_ON = update(schema.uploads).where(
+    schema.uploads.c.id == bindparam("upload"), schema.uploads.c.size == bindparam("size_before")
+)
+_TOUCH = update(schema.uploads).where(schema.uploads.c.id == bindparam("upload"))
+_END = delete(schema.uploads).where(schema.uploads.c.id == bindparam("upload"))
+_FIND_BLOB = select(schema.blobs.c.id, schema.blobs.c.location).where(
+    schema.blobs.c.encryption_context == bindparam("context"),
+    schema.blobs.c.digest == bindparam("digest"),
+)
 
 
 class UploadConflict(InvalidLayerPart):
@@ -78,22 +97,21 @@ def start(context: Context, caller: Caller, registry: Registry, repository: str)
     upload_id = context.new_upload_id()
     # A power cut may forget an upload that holds nothing yet: not worth a sync.
     try:
-        with context.database.write(durable=False) as tx:
+        with context.database.write(durable=False, content_only=True) as tx:
             # Not locked: an upload waits for nobody's push.
             found = repositories.find(tx, registry, repository)
-            tx.execute(
-                insert(schema.uploads).values(
-                    id=upload_id,
-                    repository_id=found.id,
-                    principal_arn=caller.arn,
-                    started_at=now,
-                    touched_at=now,
-                    size=0,
-                    parts=0,
-                    last_part_size=0,
-                    has_small_part=False,
-                )
-            )
+            row = {
+                "id": upload_id,
+                "repository_id": found.id,
+                "principal_arn": caller.arn,
+                "started_at": now,
+                "touched_at": now,
+                "size": 0,
+                "parts": 0,
+                "last_part_size": 0,
+                "has_small_part": False,
+            }
+            tx.execute(_INSERT, row)
     except IntegrityError:
         # Deleted since it was found.
         raise RepositoryNotFound(repository, registry.account) from None
@@ -110,24 +128,29 @@ def find(
         UploadNotFound: there is no such upload, or it is another repository's or principal's.
     """
     with context.database.read() as tx:
-        return _upload(_row(tx, caller, registry, repository, upload_id), registry, repository)
+        found = repositories.find(tx, registry, repository)
+        return _upload(_row(tx, caller, found, upload_id), registry, repository)
 
 
 def cancel(
     context: Context, caller: Caller, registry: Registry, repository: str, upload_id: str
 ) -> None:
     """Give an upload up and forget its bytes."""
-    with context.database.write() as tx:
-        row = _row(tx, caller, registry, repository, upload_id)
-        tx.execute(delete(schema.uploads).where(schema.uploads.c.id == row.id))
+    with context.database.write(content_only=True) as tx:
+        row = _row(tx, caller, repositories.find(tx, registry, repository), upload_id)
+        tx.execute(_END, {"upload": row.id})
     context.blobs.discard(upload_id)
 
 
 class Part:
     """Bytes being added to an upload; a context manager.
 
-    Leaving it acknowledges what was appended, even where the client broke off in the middle, so
+    Closing it acknowledges what was appended, even where the client broke off in the middle, so
     that it can resume from there.
+
+    Attributes:
+        upload: the upload, as it was before the part.
+        is_closed: whether the part is over.
 
     Raises:
         UploadConflict: somebody else is writing to this upload.
@@ -136,7 +159,8 @@ class Part:
 
     def __init__(self, context: Context, upload: Upload) -> None:
         self._context = context
-        self._upload = upload
+        self.upload = upload
+        self.is_closed = False
         self._room = context.limits.layer_size - upload.size
         self._held = ExitStack()
         self._writer: BlobWriter
@@ -148,10 +172,15 @@ class Part:
         """The bytes of the upload so far, this part included."""
         return self._writer.offset
 
+    @property
+    def received(self) -> int:
+        """The bytes of this part so far."""
+        return self.size - self.upload.size
+
     def __enter__(self) -> Self:
-        with _as_refusals(self._upload):
+        with _as_refusals(self.upload):
             self._writer = self._held.enter_context(
-                self._context.blobs.writer(self._upload.id, self._upload.size)
+                self._context.blobs.writer(self.upload.id, self.upload.size)
             )
         with ExitStack() as let_go:
             let_go.push(self._held)
@@ -175,10 +204,17 @@ class Part:
         """Don't acknowledge what was appended: it turned out not to be what was announced."""
         self._abandoned = True
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> Upload:
+        """Acknowledge what was appended, let go of the upload, and return it as it is now."""
+        self.is_closed = True
         with self._held:
-            if self.size > self._upload.size and not self._abandoned:
-                self._acknowledge(self.size)
+            if self.received > 0 and not self._abandoned:
+                return self._acknowledge()
+            return self.upload
+
+    def __exit__(self, *exception: object) -> None:
+        if not self.is_closed:
+            self.close()
 
     def _touch(self) -> None:
         """Let the collector know that bytes still come, long before it would take the upload."""
@@ -186,40 +222,42 @@ class Part:
         if now - self._touched_at < self._context.retention.unfinished_uploads // _TOUCHES:
             return
         self._touched_at = now
-        table = schema.uploads
-        with self._context.database.write(durable=False) as tx:
-            tx.execute(update(table).where(table.c.id == self._upload.id).values(touched_at=now))
+        with self._context.database.write(durable=False, content_only=True) as tx:
+            tx.execute(_TOUCH, {"upload": self.upload.id, "touched_at": now})
 
     def _check_offset(self) -> None:
         """Refuse if somebody else moved the upload on before it was ours."""
-        table = schema.uploads
         with self._context.database.read() as tx:
-            size = tx.execute(
-                select(table.c.size).where(table.c.id == self._upload.id)
-            ).scalar_one_or_none()
+            size = tx.execute(_SIZE, {"upload": self.upload.id}).scalar_one_or_none()
         if size is None:
-            raise _not_found(self._upload)
-        if size != self._upload.size:
-            _refuse_conflict(self._upload)
+            raise _not_found(self.upload)
+        if size != self.upload.size:
+            _refuse_conflict(self.upload)
 
-    def _acknowledge(self, size: int) -> None:
-        upload, table = self._upload, schema.uploads
+    def _acknowledge(self) -> Upload:
+        upload = self.upload
         smallest = self._context.limits.layer_part_smallest
-        has_small_part = upload.has_small_part or 0 < upload.last_part_size < smallest
-        with self._context.database.write(durable=False) as tx:
-            changed = tx.execute(
-                update(table)
-                .where(table.c.id == upload.id, table.c.size == upload.size)
-                .values(
-                    size=size,
-                    parts=upload.parts + 1,
-                    last_part_size=size - upload.size,
-                    has_small_part=has_small_part,
-                    touched_at=self._context.clock(),
-                )
-            ).rowcount
+        moved_on = replace(
+            upload,
+            size=self.size,
+            parts=upload.parts + 1,
+            last_part_size=self.received,
+            has_small_part=upload.has_small_part or 0 < upload.last_part_size < smallest,
+        )
+        values = {
+            "upload": upload.id,
+            "size_before": upload.size,
+            "size": moved_on.size,
+            "parts": moved_on.parts,
+            "last_part_size": moved_on.last_part_size,
+            "has_small_part": moved_on.has_small_part,
+            "touched_at": self._context.clock(),
+        }
+        with self._context.database.write(durable=False, content_only=True) as tx:
+            changed = tx.execute(_MOVE_ON, values).rowcount
         if changed == 0:
             raise _not_found(upload)
+        return moved_on
 
 
 def append_part(
@@ -306,10 +344,18 @@ def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -
             _check_digest(context, upload, digest)
             cancel(context, caller, upload.registry, upload.repository, upload.id)
             return True
+    with context.database.read() as tx:
+        repository = repositories.find(tx, upload.registry, upload.repository)
+        # The commit cuts off what somebody else may have added since.
+        _check_unchanged(tx, caller, repository, upload)
+        blob = _find_blob(tx, repository.encryption_context, digest)
     # The collector may take a blob while it is looked at; it can't take one that was just stored.
-    for attempt in (_deduplicate, _store, _store):
+    if blob is not None and _holds(context, blob.location):
         with suppress(_BlobUnknown):
-            return attempt(context, caller, upload, digest)
+            return _deduplicate(context, caller, upload, digest)
+    for _ in range(2):
+        with suppress(_BlobUnknown):
+            return _store(context, caller, upload, repository.encryption_context, digest)
     raise Server("The same layer was collected again and again while it was pushed. Try again.")
 
 
@@ -317,19 +363,14 @@ def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Diges
     """Turn the upload into a layer whose bytes the store has; its own are discarded.
 
     Raises:
-        _BlobUnknown: the store doesn't have them, or not any more.
+        _BlobUnknown: the store doesn't have them any more.
     """
-    with context.database.read() as tx:
-        repository = repositories.find(tx, upload.registry, upload.repository)
-        blob = _find_blob(tx, repository.encryption_context, digest)
-    if blob is None or not _holds(context, blob.location):
-        raise _BlobUnknown
     try:
         _check_digest(context, upload, digest)
     except UploadNotFound:
         # A process may have died with the bytes stored and no row for them yet: `_store` knows.
         raise _BlobUnknown from None
-    with context.database.write() as tx:
+    with context.database.write(content_only=True) as tx:
         is_new, _ = _finish(context, tx, caller, upload, digest)
     context.blobs.discard(upload.id)
     return is_new
@@ -342,25 +383,23 @@ def _check_digest(context: Context, upload: Upload, digest: Digest) -> None:
             raise DigestMismatch(upload.id, computed)
 
 
-def _store(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
+def _store(
+    context: Context, caller: Caller, upload: Upload, encryption_context: str, digest: Digest
+) -> bool:
     """Turn the upload into a layer with its own bytes."""
-    with context.database.read() as tx:
-        repository = repositories.find(tx, upload.registry, upload.repository)
-        # The commit cuts off what somebody else may have added since.
-        _check_unchanged(tx, caller, upload)
     with _as_refusals(upload):
-        own = context.blobs.commit(upload.id, upload.size, repository.encryption_context, digest)
-    with context.database.write() as tx:
-        insert_if_absent(
+        own = context.blobs.commit(upload.id, upload.size, encryption_context, digest)
+    with context.database.write(content_only=True) as tx:
+        is_first = insert_if_absent(
             tx,
             schema.blobs,
-            encryption_context=repository.encryption_context,
+            encryption_context=encryption_context,
             digest=str(digest),
             size=upload.size,
             location=own,
             stored_at=context.clock(),
         )
-        blob = _find_blob(tx, repository.encryption_context, digest)
+        blob = None if is_first else _find_blob(tx, encryption_context, digest)
         if blob is not None and blob.location != own and not _holds(context, blob.location):
             # Its bytes were lost with the disk they lay on: these take their place.
             tx.execute(
@@ -378,21 +417,23 @@ def _finish(
 ) -> tuple[bool, Location]:
     """Let the repository hold the blob, and end the upload."""
     repository = repositories.find(tx, upload.registry, upload.repository, lock=True)
-    _check_unchanged(tx, caller, upload)
+    _check_unchanged(tx, caller, repository, upload)
     blob = _find_blob(tx, repository.encryption_context, digest)
     location = None if blob is None else layers.lock_blob(tx, blob.id)
     if blob is None or location is None:
         raise _BlobUnknown
     is_new = layers.attach(context, tx, repository, digest, blob.id)
-    ended = tx.execute(delete(schema.uploads).where(schema.uploads.c.id == upload.id)).rowcount
+    ended = tx.execute(_END, {"upload": upload.id}).rowcount
     if ended == 0:
         # Cancelled or expired since it was looked at: its bytes may be gone as well.
         raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
     return is_new, location
 
 
-def _check_unchanged(tx: Connection, caller: Caller, upload: Upload) -> None:
-    row = _row(tx, caller, upload.registry, upload.repository, upload.id)
+def _check_unchanged(
+    tx: Connection, caller: Caller, repository: Repository, upload: Upload
+) -> None:
+    row = _row(tx, caller, repository, upload.id)
     if row.size != upload.size:
         _refuse_conflict(upload)
 
@@ -421,12 +462,8 @@ def _refuse_conflict(upload: Upload) -> NoReturn:
 
 
 def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> Row[Any, Any] | None:
-    table = schema.blobs
-    return tx.execute(
-        select(table.c.id, table.c.location).where(
-            table.c.encryption_context == encryption_context, table.c.digest == str(digest)
-        )
-    ).one_or_none()
+    asked = {"context": encryption_context, "digest": str(digest)}
+    return tx.execute(_FIND_BLOB, asked).one_or_none()
 
 
 def _holds(context: Context, location: str) -> bool:
@@ -438,21 +475,11 @@ def _holds(context: Context, location: str) -> bool:
     return True
 
 
-def _row(
-    tx: Connection, caller: Caller, registry: Registry, repository: str, upload_id: str
-) -> Row[Any]:
-    found = repositories.find(tx, registry, repository)
-    if not is_upload_id(upload_id):
-        raise UploadNotFound(upload_id, repository, registry.account)
-    row = tx.execute(
-        select(schema.uploads).where(
-            schema.uploads.c.id == upload_id,
-            schema.uploads.c.repository_id == found.id,
-            schema.uploads.c.principal_arn == caller.arn,
-        )
-    ).one_or_none()
+def _row(tx: Connection, caller: Caller, repository: Repository, upload_id: str) -> Row[Any]:
+    asked = {"upload": upload_id, "repository": repository.id, "principal": caller.arn}
+    row = tx.execute(_FIND, asked).one_or_none() if is_upload_id(upload_id) else None
     if row is None:
-        raise UploadNotFound(upload_id, repository, registry.account)
+        raise UploadNotFound(upload_id, repository.name, repository.registry.account)
     return row
 
 

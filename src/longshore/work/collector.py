@@ -97,7 +97,7 @@ class Collector:
             rows = tx.execute(select(table.c.id, table.c.size).where(stale)).all()
         for row in rows:
             if not self._dry_run:
-                with self._context.database.write() as tx:
+                with self._context.database.write(content_only=True) as tx:
                     taken = tx.execute(delete(table).where(table.c.id == row.id, stale)).rowcount
                 if not taken:
                     continue
@@ -124,7 +124,7 @@ class Collector:
     ) -> list[str]:
         table, repository = schema.layers, schema.repositories.c.id
         these = and_(table.c.repository_id == repository_id, table.c.digest.in_(digests), idle)
-        with self._context.database.write() as tx:
+        with self._context.database.write(content_only=True) as tx:
             # Pushes hold this lock while they refer to layers.
             tx.execute(select(repository).where(repository == repository_id).with_for_update())
             return list(tx.execute(delete(table).where(these).returning(table.c.digest)).scalars())
@@ -148,7 +148,7 @@ class Collector:
     def _take_blobs(self, ids: list[int]) -> set[int]:
         table = schema.blobs
         held = exists().where(schema.layers.c.blob_id == table.c.id)
-        with self._context.database.write() as tx:
+        with self._context.database.write(content_only=True) as tx:
             # Whoever is about to let a repository hold one of them has locked it before.
             free = list(
                 tx.execute(

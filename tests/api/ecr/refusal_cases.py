@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.api.ecr.refusals import REPOSITORY_PATTERN, constraint
 from tests.support.images import oci_image, oci_index
+from tests.support.lifecycle import policy, rule
 
 if TYPE_CHECKING:
     from tests.api.stage import Stage
@@ -53,6 +54,11 @@ TAKES: dict[str, dict[str, Any]] = {
     "ListImages": {},
     "DescribeImages": {},
     "ListImageReferrers": {"subjectId": {"imageDigest": NOTHING}},
+    "PutLifecyclePolicy": {"lifecyclePolicyText": "{keep_one}"},
+    "GetLifecyclePolicy": {},
+    "DeleteLifecyclePolicy": {},
+    "StartLifecyclePolicyPreview": {"lifecyclePolicyText": "{keep_one}"},
+    "GetLifecyclePolicyPreview": {},
     "SetRepositoryPolicy": {"policyText": "{on_repository}"},
     "GetRepositoryPolicy": {},
     "DeleteRepositoryPolicy": {},
@@ -71,6 +77,9 @@ POLICIES_BY_NAME = {
         "of_a_stranger": _NOBODY | _EVERYWHERE | _STRANGER,
         "locking_out": _NOBODY | {"Principal": "*", "Action": "ecr:SetRepositoryPolicy"},
     }.items()
+} | {
+    "keep_one": policy(rule(1, more_than=1)),
+    "archives": policy(rule(1, days=1, action="transition")),
 }
 
 

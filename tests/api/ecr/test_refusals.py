@@ -10,6 +10,7 @@ from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr.operations import OPERATIONS
 from tests.api.ecr.image_refusals import IMAGES
 from tests.api.ecr.layer_refusals import LAYERS
+from tests.api.ecr.lifecycle_refusals import LIFECYCLE
 from tests.api.ecr.policy_refusals import POLICIES
 from tests.api.ecr.refusal_cases import (
     ACCOUNT,
@@ -51,6 +52,16 @@ NEVER_HERE = {
     ("DeleteRegistryPolicy", "ValidationException"): "it takes no parameters",
     ("DeleteRegistryPolicy", "InvalidParameterException"): "it takes no parameters",
     ("BatchGetImage", "LimitExceededException"): "nothing limits it",
+    **{
+        (operation, "ValidationException"): "InvalidParameterException says it"
+        for operation in (
+            "PutLifecyclePolicy",
+            "GetLifecyclePolicy",
+            "DeleteLifecyclePolicy",
+            "StartLifecyclePolicyPreview",
+            "GetLifecyclePolicyPreview",
+        )
+    },
     ("UntagResource", "TooManyTagsException"): "fewer tags are never too many",
     **{
         (operation, "ValidationException"): "InvalidParameterException says it"
@@ -99,6 +110,7 @@ REFUSALS = [
     *REPOSITORIES,
     *LAYERS,
     *IMAGES,
+    *LIFECYCLE,
     *POLICIES,
     *TEMPLATES,
     *PULL_TIMES,

@@ -229,12 +229,13 @@ def test_a_marker_is_good_for_its_listing_alone(iam: IAMClient, name: str) -> No
         iam.create_user(UserName=f"{name}-{number}", Path=f"/{name}/")
     marker = iam.list_users(PathPrefix=f"/{name}/", MaxItems=1)["Marker"]
     message = "Invalid Marker: it is not one that this listing returned"
-    for listing, members in (
+    cases: list[tuple[Any, dict[str, str]]] = [
         (iam.list_users, {"PathPrefix": "/"}),
         (iam.list_groups, {"PathPrefix": f"/{name}/"}),
-    ):
+    ]
+    for listing, members in cases:
         with refused("ValidationError", message):
-            listing(Marker=marker, **members)  # type: ignore[operator] # one of two
+            listing(Marker=marker, **members)
     with refused("ValidationError", message):
         iam.list_users(PathPrefix=f"/{name}/", Marker=marker + "A")
 
@@ -267,7 +268,7 @@ def test_the_summary_counts(iam: IAMClient, name: str) -> None:
     iam.create_user(UserName=name)
     iam.create_policy(PolicyName=name, PolicyDocument=policy(allow("ecr:*")))
     after = iam.get_account_summary()["SummaryMap"]
-    assert {key: after[key] - before[key] for key in after if after[key] != before[key]} == {  # type: ignore[index] # its own keys
+    assert {key: after[key] - before[key] for key in after if after[key] != before[key]} == {
         "Users": 1,
         "Policies": 1,
     }

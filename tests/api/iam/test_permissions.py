@@ -33,6 +33,7 @@ def on(resource: str, *operations: str, **members: str) -> list[Case]:
 
 
 USER, GROUP, ROLE, POLICY = (f"{IAM}{kind}/absent" for kind in ("user", "group", "role", "policy"))
+PROVIDER = f"{IAM}oidc-provider/absent.example"
 DOCUMENT = {"PolicyName": "absent", "PolicyDocument": ALLOWS_NOTHING}
 
 CASES: list[Case] = [
@@ -134,6 +135,40 @@ CASES: list[Case] = [
     *on(f"{IAM}group/", "ListGroups"),
     *on(f"{IAM}role/", "ListRoles"),
     *on(f"{IAM}policy/", "ListPolicies"),
+    *on(
+        PROVIDER,
+        *("GetOpenIDConnectProvider", "DeleteOpenIDConnectProvider"),
+        "ListOpenIDConnectProviderTags",
+        OpenIDConnectProviderArn=PROVIDER,
+    ),
+    *on(
+        PROVIDER,
+        *("AddClientIDToOpenIDConnectProvider", "RemoveClientIDFromOpenIDConnectProvider"),
+        OpenIDConnectProviderArn=PROVIDER,
+        ClientID="ci",
+    ),
+    *on(
+        PROVIDER,
+        "UpdateOpenIDConnectProviderThumbprint",
+        OpenIDConnectProviderArn=PROVIDER,
+        **{"ThumbprintList.member.1": "0" * 40},
+    ),
+    *on(PROVIDER, "TagOpenIDConnectProvider", OpenIDConnectProviderArn=PROVIDER, **TAG),
+    *on(
+        PROVIDER,
+        "UntagOpenIDConnectProvider",
+        OpenIDConnectProviderArn=PROVIDER,
+        **{"TagKeys.member.1": "team"},
+    ),
+    *on(f"{IAM}oidc-provider/ci.example", "CreateOpenIDConnectProvider", Url="https://ci.example"),
+    (
+        "CreateOpenIDConnectProvider",
+        {"Url": "https://ci.example/a", **TAG},
+        [
+            ("iam:CreateOpenIDConnectProvider", f"{IAM}oidc-provider/ci.example/a"),
+            ("iam:TagOpenIDConnectProvider", f"{IAM}oidc-provider/ci.example/a"),
+        ],
+    ),
     *on(
         "*",
         *("GetAccountSummary", "GetAccountPasswordPolicy", "ListAccountAliases"),

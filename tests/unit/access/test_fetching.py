@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.access.fetching import CannotFetch, Fetcher, is_public
+from longshore.access.fetching import CannotFetch, Fetcher
+from longshore.outbound import is_public
 from tests.support.certificates import write_certificate
 from tests.support.identity_provider import running_site
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from longshore.identity import authorization
 from longshore.identity.authorization import Need, Surroundings
 from longshore.identity.principals import ANONYMOUS, Principal, of_root
 from longshore.identity.session_tokens import Session
+from longshore.metadata.database import Database
 from longshore.names import Registry
 from longshore.registry import (
     account_settings,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 OTHER_ACCOUNT = "111122223333"
 PULL, PUSH = "ecr:BatchGetImage", "ecr:PutImage"
 ARN = REGISTRY.repository_arn(REPOSITORY)
+PROVIDER_ARN = f"arn:aws:iam::{ACCOUNT}:oidc-provider/id.example"
 HERE = Surroundings(region=REGISTRY.region)
 ON_REPOSITORY = Need.on(REGISTRY, REPOSITORY, PULL)
 
@@ -67,7 +70,14 @@ def session(*statements: Mapping[str, Any], **members: Any) -> Principal:
         subject,
         Policies((identity_policy(*statements),)),
         user_id="AROABUILDER:job-1",
-        session=Session("AROABUILDER", "job-1", 1_700_000_000_000, 1_700_003_600_000),
+        session=Session(
+            "AROABUILDER",
+            "job-1",
+            1_700_000_000_000,
+            1_700_003_600_000,
+            source_identity="bob",
+            provider=PROVIDER_ARN,
+        ),
         **members,
     )
 
@@ -317,6 +327,13 @@ CONDITIONS: list[tuple[Any, Need, str, str, str]] = [
     (JOB, ON_REPOSITORY, "StringEquals", "aws:userid", "AROABUILDER:job-1"),
     (JOB, ON_REPOSITORY, "DateEquals", "aws:TokenIssueTime", "2023-11-14T22:13:20Z"),
     (ANN, ON_REPOSITORY, "Null", "aws:TokenIssueTime", "true"),
+    (JOB, ON_REPOSITORY, "Bool", "aws:MultiFactorAuthPresent", "false"),
+    (ANN, ON_REPOSITORY, "Null", "aws:MultiFactorAuthPresent", "true"),
+    (JOB, ON_REPOSITORY, "StringEquals", "aws:SourceIdentity", "bob"),
+    (JOB, ON_REPOSITORY, "ArnEquals", "aws:FederatedProvider", PROVIDER_ARN),
+    (ANN, ON_REPOSITORY, "StringEquals", "aws:ResourceAccount", ACCOUNT),
+    (ANN, ON_REPOSITORY, "Bool", "aws:PrincipalIsAWSService", "false"),
+    (ANN, ON_REPOSITORY, "Bool", "aws:ViaAWSService", "false"),
     (ANN, ON_REPOSITORY, "IpAddress", "aws:SourceIp", "192.0.2.0/24"),
     (ANN, ON_REPOSITORY, "Bool", "aws:SecureTransport", "true"),
     (ANN, ON_REPOSITORY, "StringLike", "aws:UserAgent", "docker/*"),
@@ -349,7 +366,7 @@ def _another(operator: str, value: str) -> str:
     match operator:
         case "Null" | "Bool":
             return {"true": "false", "false": "true"}[value]
-        case "ArnLike":
+        case "ArnLike" | "ArnEquals":
             return f"{USER_ARN}/*"
         case "IpAddress":
             return "198.51.100.0/24"
@@ -418,6 +435,22 @@ def test_a_decision_is_made_from_memory_until_something_changes(context: Context
         authorization.require(quick, ann, ON_REPOSITORY, HERE)
     sentence(context, ann, ON_REPOSITORY)
     sentence(quick, ann, ON_REPOSITORY)
+
+
+def test_what_another_process_changes_counts_at_once(context: Context) -> None:
+    create_repository(context)
+    ann = user(allowing(PULL))
+    url = context.database.url.render_as_string(hide_password=False)
+    other = replace(context, database=Database(url))
+    deny = {"Effect": "Deny", "Principal": "*", "Action": PULL}
+    try:
+        for _ in range(3):
+            authorization.require(context, ann, ON_REPOSITORY, HERE)
+            set_on_repository(other, deny)
+            sentence(context, ann, ON_REPOSITORY)
+            repository_policies.remove(other, REGISTRY, REPOSITORY)
+    finally:
+        other.database.close()
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

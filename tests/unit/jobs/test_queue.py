@@ -246,13 +246,21 @@ def test_a_long_error_is_cut(desk: Desk) -> None:
     assert entry.error == "x" * 2_000
 
 
-def test_a_job_that_fails_gives_way_to_another_of_its_key(desk: Desk) -> None:
+def test_a_job_that_fails_hands_its_failure_to_another_of_its_key(desk: Desk) -> None:
     desk.enqueue("a")
     job = desk.taken()
     other = desk.enqueue("a")
-    desk.fail(job)
+    due_at = desk.fail(job, "no")
     [entry] = desk.entries()
-    assert (entry.id, entry.state, entry.attempts) == (other, State.WAITING, 0)
+    assert (entry.id, entry.state, entry.attempts) == (other, State.WAITING, 1)
+    assert (entry.due_at, entry.error) == (due_at, "no")
+    # However often its cause comes back, what fails is tried no sooner and no more often.
+    desk.enqueue("a")
+    assert desk.take() is None
+    desk.clock.advance(MINUTE)
+    desk.fail(desk.taken())
+    desk.clock.advance(MINUTE)
+    assert desk.fail(desk.taken()) is None
 
 
 def test_of_a_key_one_job_is_dead_and_it_is_the_newest(desk: Desk) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from longshore.errors import StorageFull
-from longshore.metadata import schema
+from longshore.metadata import journal, schema
 from longshore.metadata.database import Database, UnsupportedDatabase
 from longshore.metadata.migrate import migrate
 from longshore.metadata.schema import identity
@@ -19,7 +20,6 @@ from tests.support.threads import at_once
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
@@ -159,16 +159,34 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
 
 @sqlite_only
-@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])
 def test_a_durable_commit_of_sqlite_waits_for_the_disk(
-    database: Database, *, durable: bool, synchronous: int
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 2 is FULL: in WAL mode each commit is synced. 1 is NORMAL.
-    for _ in range(2):
-        with database.write(durable=not durable):
-            pass
-        with database.write(durable=durable) as tx:
-            assert tx.execute(text("PRAGMA synchronous")).scalar_one() == synchronous
+    synced: list[str] = []
+
+    def sync(file: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+
+    monkeypatch.setattr(journal, "_sync", sync)
+    with database.write(durable=False):
+        pass
+    assert synced == []
+    with database.write():
+        assert synced == []
+    assert synced == [f"{database.url.database}-wal"]
+
+
+@sqlite_only
+def test_a_refusal_waits_until_what_it_was_concluded_from_is_durable(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(journal, "_sync", synced.append)
+    with database.write(durable=False) as tx:
+        tx.execute(insert(identity).values(id="a", server_key_id="key", created_at=0))
+    with pytest.raises(IntegrityError):
+        write(database, "a")
+    assert len(synced) == 1
 
 
 @postgresql_only
@@ -223,6 +241,28 @@ def test_every_committed_change_begins_a_new_generation(database: Database, twin
         seen.append(database.generation())
     assert len(set(seen)) == 5
     assert twin.generation() is not None
+
+
+@sqlite_only
+def test_a_change_of_content_alone_leaves_the_generation_of_all_else(
+    database: Database, twin: Database
+) -> None:
+    def change(writer: Database, key: str, *, content_only: bool) -> None:
+        with writer.write(durable=False, content_only=content_only) as tx:
+            tx.execute(insert(identity).values(id=key, server_key_id="key", created_at=0))
+
+    def beside_content() -> int:
+        now = database.generation()
+        assert now is not None
+        return now.beside_content
+
+    before = beside_content()
+    for number, writer in enumerate((database, twin)):
+        change(writer, f"content {number}", content_only=True)
+        assert beside_content() == before
+    for number, writer in enumerate((database, twin)):
+        change(writer, f"other {number}", content_only=False)
+        assert beside_content() == before + number + 1
 
 
 @sqlite_only

@@ -28,6 +28,7 @@ from longshore.registry import (
 from longshore.registry.image_batches import ImageId
 from longshore.registry.lifecycle_previews import Preview, PreviewImage, Status
 from longshore.registry.lifecycle_rules import Action, StorageClass, TagStatus
+from longshore.registry.slices import Slice
 from tests.support.images import artifact, layer, oci_image, oci_index
 from tests.support.lifecycle import policy, rule
 from tests.support.lifecycle_oracle import outcomes
@@ -36,7 +37,7 @@ from tests.support.pushing import REGISTRY, REPOSITORY, create_repository, push,
 if TYPE_CHECKING:
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
-    from longshore.registry.slices import Position, Slice
+    from longshore.registry.slices import Position
     from tests.support.clock import FakeClock
     from tests.support.images import Image
 
@@ -106,7 +107,7 @@ def test_a_preview_tells_what_would_be_done_by_which_rule_and_does_nothing(
         Action.EXPIRE,
         rule_priority=7,
     )
-    assert get(context) == (expected, lifecycle_previews.Slice((image,)))
+    assert get(context) == (expected, Slice((image,)))
     assert image_rows(context) == before
 
 
@@ -173,7 +174,8 @@ def test_nothing_is_shown_before_a_preview_is_complete_and_no_other_is_begun(
     push_daily(context, clock, "a", "b", "c")
     monkeypatch.setattr(lifecycle_previews, "_BATCH", 1)
     preview = start(context)
-    expected = (replace(preview, status=Status.IN_PROGRESS), lifecycle_previews.Slice(()))
+    nothing: Slice[PreviewImage] = Slice(())
+    expected = (replace(preview, status=Status.IN_PROGRESS), nothing)
     looks: list[object] = []
 
     def look() -> None:
@@ -215,7 +217,7 @@ def test_a_preview_that_failed_says_so_and_another_one_can_be_begun(
     lifecycle_previews.fail(context, REGISTRY, REPOSITORY, preview.id)
     assert get(context) == (
         replace(preview, status=Status.FAILED),
-        lifecycle_previews.Slice(()),
+        Slice(()),
     )
     # Who comes late changes nothing.
     fill(context, preview)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from longshore.access.fetching import CannotFetch
 from longshore.access.openid.key_sets import KeySet, MalformedKeySet
+from longshore.access.openid.keys import unreachable
 from longshore.clock import HOUR, MINUTE, SECOND, Clock, Millis
-from longshore.errors import ProviderUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class Discovery:
                 if found or now < known.next_fetch_at:
                     return found
             elif now < known.next_fetch_at:
-                raise _unreachable(issuer)
+                raise unreachable(issuer)
             return self._refresh(issuer, known, now).find(key_id, algorithm)
 
     def _known_of(self, issuer: str) -> _Known:
@@ -95,7 +95,7 @@ class Discovery:
         except (CannotFetch, MalformedKeySet) as error:
             _log.warning("the keys of the identity provider %s can't be had: %s", issuer, error)
             known.next_fetch_at = now + _PAUSE_AFTER_FAILURE
-            raise _unreachable(issuer) from error
+            raise unreachable(issuer) from error
         known.key_set, known.expires_at = key_set, now + self._lifetime
         known.next_fetch_at = now + self._pause
         return key_set
@@ -124,10 +124,3 @@ class Discovery:
                 f"its keys are at {host.hostname}, which isn't its own host. If that is right, "
                 "list it (openid_key_hosts)"
             )
-
-
-def _unreachable(issuer: str) -> ProviderUnreachable:
-    return ProviderUnreachable(
-        f"Couldn't retrieve verification key from your identity provider, {issuer}. The server's "
-        "log tells why. Where the provider can't be reached, store its keys with it instead."
-    )

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from jwt import PyJWS
 from jwt.exceptions import InvalidTokenError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from longshore.access.openid.key_sets import Key
+    from longshore.access.openid.keys import Keys
     from longshore.clock import Millis
 
 # As STS's model has it ("clientTokenType").
@@ -58,17 +59,6 @@ class Provider:
     issuer: str
     client_ids: frozenset[str]
     key_set: str | None = None
-
-
-class Keys(Protocol):
-    """Where the keys of providers come from that have none stored."""
-
-    def find(self, issuer: str, key_id: str | None, algorithm: str) -> tuple[Key, ...]:
-        """Return the keys that a token of the issuer may be signed with.
-
-        Raises:
-            ProviderUnreachable: they can't be had.
-        """
 
 
 @dataclass(frozen=True, slots=True)

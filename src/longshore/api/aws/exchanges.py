@@ -85,7 +85,7 @@ class Exchange:
                 None if call is None else call.principal,
                 None if self.signature is None else self.signature.access_key_id,
             ),
-            source_ip=request.source_ip,
+            source_ip=request.client_address,
             user_agent=request.header(b"user-agent") or "",
             request_id=request.id,
             at=at,

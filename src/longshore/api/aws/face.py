@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from longshore.access.sigv4 import Signature, SignatureVerifier
+    from longshore.api.attempts import Attempts
     from longshore.api.aws.api import Api
     from longshore.api.aws.calls import Call
     from longshore.api.aws.operations import Operation
@@ -59,6 +60,7 @@ class AwsFace:
         query_apis: those whose requests are forms. The last of them has unsigned operations.
         verifier: checks signatures.
         throttle: counts requests.
+        attempts: counts failures to authenticate.
         workers: where operations run.
         trail: what is told of each request.
     """
@@ -72,6 +74,7 @@ class AwsFace:
         query_apis: Sequence[Api],
         verifier: SignatureVerifier,
         throttle: Throttle,
+        attempts: Attempts,
         workers: Workers,
         trail: Trail,
     ) -> None:
@@ -83,6 +86,7 @@ class AwsFace:
         self._unsigned_api = query_apis[-1]
         self._verifier = verifier
         self._throttle = throttle
+        self._attempts = attempts
         self._workers = workers
         self._trail = trail
 
@@ -124,15 +128,16 @@ class AwsFace:
         self._check_scope(exchange, signature)
         _refuse_encoding(request)
         largest = exchange.api.largest_body(request)
-        # Only who has a key may send what takes memory.
-        await self._credentials(signature)
-        exchange.body = await request.body(largest)
-        exchange.operation = exchange.api.operation_name(request, exchange.body)
 
         def admit(context: Context) -> Call:
             return self._authenticate(context, exchange, signature)
 
-        call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
+        with self._attempts.watch(request.client_address, signature.access_key_id):
+            # Only who has a key may send what takes memory.
+            await self._credentials(signature)
+            exchange.body = await request.body(largest)
+            exchange.operation = exchange.api.operation_name(request, exchange.body)
+            call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
         self._throttle.count(exchange.operation, call.own_registry)
         operation = exchange.api.operation(exchange.operation)
 
@@ -153,7 +158,9 @@ class AwsFace:
         region = self._hosts.region_of_endpoint(request.host) or self._hosts.default.region
         call = exchange.call = self._call(exchange, ANONYMOUS, None, region)
         self._throttle.count(exchange.operation, call.own_registry)
-        return await self._workers.run(_perform, exchange, operation, call, self._context)
+        # What proves who sends it is in the request, and is looked at where it is answered.
+        with self._attempts.watch(request.client_address, exchange.operation):
+            return await self._workers.run(_perform, exchange, operation, call, self._context)
 
     def _check_scope(self, exchange: Exchange, signature: Signature) -> None:
         """Refuse a signature for another service or region; of two APIs, it names the one meant."""

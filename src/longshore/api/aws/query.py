@@ -115,7 +115,7 @@ class QueryService:
 
 
 def _reader_of(read: Read) -> Callable[[bytes | bytearray], dict[str, Any]]:
-    return lambda body: read(read_form(body))  # type: ignore[no-any-return] # of a structure
+    return lambda body: read(read_form(body))
 
 
 def _ignore_parameters(_form: object) -> dict[str, Any]:

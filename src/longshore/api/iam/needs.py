@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.api.iam.descriptions import pairs
 from longshore.api.iam.names import user_name
-from longshore.identity import identities, managed_policies, operators
+from longshore.identity import identities, managed_policies, openid_providers, operators
 from longshore.identity.authorization import Need
 from longshore.identity.condition_keys import of_tags
 from longshore.identity.errors import InvalidInput, NoSuchEntity
@@ -103,6 +103,26 @@ def on_policy(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[N
 def on_source(action: str, _call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
     """The action is done to the user, the group or the role that the request names by its ARN."""
     yield Need(action, request["PolicySourceArn"])
+
+
+def to_create_provider(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
+    """The action makes an OpenID Connect provider; with tags, it needs permission to tag, too."""
+    url = request["Url"].removeprefix("https://")
+    arn = f"arn:aws:iam::{call.caller.account}:oidc-provider/{url}"
+    values = _values_of_request(request)
+    yield Need(action, arn, values=values)
+    if request.get("Tags"):
+        yield Need("iam:TagOpenIDConnectProvider", arn, values=values)
+
+
+def on_provider(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
+    """The action is done to the OpenID Connect provider that the request names."""
+    arn = request["OpenIDConnectProviderArn"]
+    try:
+        tags = openid_providers.get(call.context, call.caller.account, arn).tags
+    except (NoSuchEntity, InvalidInput):
+        tags = {}
+    yield Need(action, arn, values=_values_of_tags(tags) | _values_of_request(request))
 
 
 def _on_identity(

@@ -18,6 +18,7 @@ from longshore.api.iam import (
     inline_policies,
     managed_policies,
     needs,
+    openid_providers,
     roles,
     simulation,
     tags,
@@ -131,6 +132,30 @@ _POLICIES: Rows = {
     "SimulateCustomPolicy": (simulation.simulate_custom_policy, needs.on_everything),
 }
 
+_PROVIDERS: Rows = {
+    "CreateOpenIDConnectProvider": (
+        openid_providers.create_openid_connect_provider,
+        needs.to_create_provider,
+    ),
+    "ListOpenIDConnectProviders": (
+        openid_providers.list_openid_connect_providers,
+        needs.on_everything,
+    ),
+    **{
+        name: (handler, needs.on_provider)
+        for name, handler in (
+            ("GetOpenIDConnectProvider", openid_providers.get_openid_connect_provider),
+            ("DeleteOpenIDConnectProvider", openid_providers.delete_openid_connect_provider),
+            ("AddClientIDToOpenIDConnectProvider", openid_providers.add_client_id),
+            ("RemoveClientIDFromOpenIDConnectProvider", openid_providers.remove_client_id),
+            ("UpdateOpenIDConnectProviderThumbprint", openid_providers.update_thumbprints),
+            ("TagOpenIDConnectProvider", openid_providers.tag_provider),
+            ("UntagOpenIDConnectProvider", openid_providers.untag_provider),
+            ("ListOpenIDConnectProviderTags", openid_providers.list_provider_tags),
+        )
+    },
+}
+
 _ACCOUNT: Rows = {
     "GetAccountSummary": (account.get_account_summary, needs.on_everything),
     "GetAccountPasswordPolicy": (absent.get_account_password_policy, needs.on_everything),
@@ -149,6 +174,7 @@ OPERATIONS: dict[str, Operation] = {
         _OF_ALL_KINDS,
         _OF_USERS_AND_ROLES,
         _POLICIES,
+        _PROVIDERS,
         _ACCOUNT,
     )
     for name, (handler, needed) in group.items()

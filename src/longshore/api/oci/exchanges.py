@@ -68,7 +68,7 @@ class Exchange:
             region=self.registry.region,
             account=self.registry.account,
             identity=auditing.user_identity(self.principal),
-            source_ip=request.source_ip,
+            source_ip=request.client_address,
             user_agent=request.header(b"user-agent") or "",
             request_id=request.id,
             at=at,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import inspect
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing
@@ -15,14 +16,15 @@ from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.exchanges import Exchange
 from longshore.api.oci.routes import find_route
-from longshore.errors import RegistryError, Server, UnrecognizedClient
+from longshore.errors import AccessDenied, RegistryError, Server, UnrecognizedClient
 from longshore.identity import authorization, registry_tokens
 from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from longshore.api.attempts import Attempts
     from longshore.api.hosts import Hosts
     from longshore.api.http import Request, Response
     from longshore.api.oci.routes import Route
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from longshore.audit.trail import Trail
     from longshore.identity.authorization import Need, Surroundings
     from longshore.identity.principals import Principal
-    from longshore.names import Registry
     from longshore.registry.context import Context
 
 _READING = frozenset({"GET", "HEAD"})
@@ -44,6 +45,7 @@ class OciFace:
         context: the store.
         hosts: the names under which the server is known.
         throttle: counts requests.
+        attempts: counts failures to authenticate.
         workers: where the rules run.
         trail: what is told of each request.
     """
@@ -54,6 +56,7 @@ class OciFace:
         context: Context,
         hosts: Hosts,
         throttle: Throttle,
+        attempts: Attempts,
         workers: Workers,
         trail: Trail,
     ) -> None:
@@ -61,6 +64,7 @@ class OciFace:
         self._without_waiting = context.without_waiting()
         self._hosts = hosts
         self._throttle = throttle
+        self._attempts = attempts
         self._workers = workers
         self._trail = trail
 
@@ -96,16 +100,22 @@ class OciFace:
     async def _answer(self, exchange: Exchange) -> Response:
         request = exchange.request
         registry = exchange.registry = self._hosts.registry_of(request.host)
-        password = _password(request)
-        route, name, argument = _find_route(request, is_anonymous=password is None)
+        credentials = _credentials(request)
+        route, name, argument = _find_route(request, is_anonymous=credentials is None)
         exchange.route, exchange.name, exchange.argument = route, name, argument
         needs = exchange.needs = route.needs(request, registry, name)
         surroundings = request.surroundings(registry.region)
+        body = b""
         is_counted = False
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
-            principal = _authenticate(context, password, registry)
+            principal = ANONYMOUS
+            if credentials is not None:
+                with self._attempts.watch(request.client_address, credentials.digest):
+                    principal = registry_tokens.authenticate(
+                        context, credentials.password, registry, credentials.user
+                    )
             exchange.principal = principal
             _authorize(context, principal, needs, surroundings)
             if not is_counted:
@@ -115,7 +125,7 @@ class OciFace:
                 context=context,
                 workers=self._workers,
                 request=request,
-                body=b"",
+                body=body,
                 registry=registry,
                 principal=principal,
                 surroundings=surroundings,
@@ -125,14 +135,17 @@ class OciFace:
             )
 
         if inspect.iscoroutinefunction(route.handler):
-            call = await self._workers.run(admit, self._context)
+            try:
+                call = replace(admit(self._without_waiting), context=self._context)
+            except NotInMemory:
+                call = await self._workers.run(admit, self._context)
             return cast("Response", await route.handler(call))
-        handler = cast("Callable[[Call], Response]", route.handler)
         if route.reads_manifest:
-            # Only who may come in may send what takes memory.
-            call = await self._workers.run(admit, self._context)
+            # Only who may come in may send what takes memory. Whether they still may is asked
+            # again when it is there.
+            await self._workers.run(admit, self._context)
             body = await request.body(self._context.limits.manifest_size)
-            return await self._workers.run(handler, replace(call, body=body))
+        handler = cast("Callable[[Call], Response]", route.handler)
         if route.is_hot:
             with suppress(NotInMemory):
                 return handler(admit(self._without_waiting))
@@ -140,33 +153,24 @@ class OciFace:
         return await self._workers.run(lambda: handler(admit(self._context)))
 
 
-def _authenticate(context: Context, password: str | None, registry: Registry) -> Principal:
-    """Return who sends a request.
-
-    Raises:
-        UnrecognizedClient, ExpiredToken, AccessDenied: the password is none of this registry.
-    """
-    return (
-        ANONYMOUS if password is None else registry_tokens.authenticate(context, password, registry)
-    )
-
-
 def _authorize(
-    context: Context, principal: Principal, needs: Sequence[Need], surroundings: Surroundings
+    context: Context, principal: Principal, needs: list[Need], surroundings: Surroundings
 ) -> None:
-    """Let a request pass whose sender has the permissions that it needs.
+    """Let a request pass whose sender may do all that it needs.
 
     Raises:
-        UnrecognizedClient: nobody knows; who has credentials will show them then.
+        UnrecognizedClient: nobody knows who sends it; who has credentials will show them then.
         AccessDenied: they are known, and may not.
     """
-    if principal is not ANONYMOUS:
+    if principal is ANONYMOUS and not needs:
+        raise UnrecognizedClient
+    try:
         for need in needs:
             authorization.require(context, principal, need, surroundings)
-    elif not needs or not all(
-        authorization.allows(context, principal, need, surroundings) for need in needs
-    ):
-        raise UnrecognizedClient
+    except AccessDenied:
+        if principal is ANONYMOUS:
+            raise UnrecognizedClient from None
+        raise
 
 
 def _versioned(response: Response) -> Response:
@@ -185,8 +189,21 @@ def _find_route(request: Request, *, is_anonymous: bool) -> tuple[Route, str, st
         raise UnrecognizedClient from None
 
 
-def _password(request: Request) -> str | None:
-    """Return the password of Basic authentication (RFC 7617), whose user must be `AWS`.
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    """The user and the password of Basic authentication."""
+
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """A name for them that gives nothing away."""
+        return hashlib.sha256(f"{self.user}:{self.password}".encode()).hexdigest()
+
+
+def _credentials(request: Request) -> _Credentials | None:
+    """Return the user and the password of Basic authentication (RFC 7617).
 
     None if there are no credentials at all; some clients then send an empty user and password.
 
@@ -200,12 +217,12 @@ def _password(request: Request) -> str | None:
     if scheme.lower() != b"basic":
         raise UnrecognizedClient
     try:
-        credentials = base64.b64decode(parameter.strip(), validate=True).decode()
+        text = base64.b64decode(parameter.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise UnrecognizedClient from None
-    if credentials == ":":
+    if text == ":":
         return None
-    user, colon, password = credentials.partition(":")
-    if user != registry_tokens.USER_NAME or not colon:
+    user, colon, password = text.partition(":")
+    if not colon:
         raise UnrecognizedClient
-    return password
+    return _Credentials(user, password)

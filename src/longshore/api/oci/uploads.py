@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from longshore.api.http import Response
 from longshore.api.oci import ranges
@@ -23,7 +23,7 @@ from longshore.names import is_repository_name
 from longshore.registry import layers, uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from longshore.api.oci.calls import Call
     from longshore.names import Digest
@@ -42,14 +42,15 @@ async def start(call: Call) -> Response:
     begin = partial(uploads.start, call.context, call.caller, call.registry, call.name)
     upload = await call.workers.run(creating, call, begin)
     if whole is None:
-        return _accepted(call, upload.id, 0)
+        return _accepted(call, upload)
     try:
-        await receive(call, upload)
-        return await _complete(call, upload.id, whole)
+        return await receive(
+            call, lambda: upload, lambda _: None, lambda received: _complete(call, received, whole)
+        )
     except Exception:
         # Nobody was told its id, so nobody could go on with it.
         with suppress(RepositoryNotFound, UploadNotFound):
-            await _cancel(call, upload.id)
+            await call.workers.run(_cancel, call, upload.id)
         raise
 
 
@@ -67,10 +68,7 @@ def _mount(call: Call, source: str, digest: Digest) -> bool:
 
 async def append(call: Call) -> Response:
     """PATCH /v2/<name>/blobs/uploads/<id>: a chunk, or all of the bytes."""
-    upload = await _find(call)
-    with _telling_where_it_stands(call, upload):
-        size = await receive(call, upload, _announced(call, upload))
-    return _accepted(call, upload.id, size)
+    return await _receive(call, lambda upload: _accepted(call, upload))
 
 
 async def complete(call: Call) -> Response:
@@ -79,43 +77,41 @@ async def complete(call: Call) -> Response:
     if text is None:
         raise InvalidParameter.at("digest", "Member must not be null")
     digest = call.digest(text)
-    upload = await _find(call)
-    with _telling_where_it_stands(call, upload):
-        await receive(call, upload, _announced(call, upload))
-        return await _complete(call, upload.id, digest)
+    return await _receive(call, lambda upload: _complete(call, upload, digest))
 
 
-async def status(call: Call) -> Response:
+def status(call: Call) -> Response:
     """GET /v2/<name>/blobs/uploads/<id>: how much has come."""
-    upload = await _find(call)
+    upload = _find(call)
     return Response(204, _progress(call, upload.id, upload.size))
 
 
-async def cancel(call: Call) -> Response:
+def cancel(call: Call) -> Response:
     """DELETE /v2/<name>/blobs/uploads/<id>."""
-    await _cancel(call, call.argument)
+    _cancel(call, call.argument)
     return Response(204)
 
 
-async def _cancel(call: Call, upload_id: str) -> None:
-    await call.workers.run(
-        uploads.cancel, call.context, call.caller, call.registry, call.name, upload_id
-    )
+def _cancel(call: Call, upload_id: str) -> None:
+    uploads.cancel(call.context, call.caller, call.registry, call.name, upload_id)
 
 
-async def _find(call: Call) -> Upload:
-    return await call.workers.run(
-        uploads.find, call.context, call.caller, call.registry, call.name, call.argument
-    )
+def _find(call: Call) -> Upload:
+    return uploads.find(call.context, call.caller, call.registry, call.name, call.argument)
 
 
-@contextmanager
-def _telling_where_it_stands(call: Call, upload: Upload) -> Iterator[None]:
-    """Tell a client whose chunk is refused from where to go on."""
+async def _receive(call: Call, finish: Callable[[Upload], Response]) -> Response:
+    """Add the body to the upload that the path names, and answer with what `finish` makes of it.
+
+    A client whose chunk is refused is told from where to go on.
+    """
     try:
-        yield
+        return await receive(
+            call, lambda: _find(call), lambda upload: _announced(call, upload), finish
+        )
     except InvalidLayerPart as error:
-        raise ChunkOutOfPlace(error.message, _progress(call, upload.id, upload.size)) from error
+        size = cast("int", error.members["lastValidByteReceived"]) + 1
+        raise ChunkOutOfPlace(error.message, _progress(call, call.argument, size)) from error
 
 
 def _announced(call: Call, upload: Upload) -> int | None:
@@ -139,12 +135,8 @@ def _announced(call: Call, upload: Upload) -> int | None:
     return length
 
 
-async def _complete(call: Call, upload_id: str, digest: Digest) -> Response:
-    def finish() -> None:
-        upload = uploads.find(call.context, call.caller, call.registry, call.name, upload_id)
-        uploads.complete(call.context, call.caller, upload, digest)
-
-    await call.workers.run(finish)
+def _complete(call: Call, upload: Upload, digest: Digest) -> Response:
+    uploads.complete(call.context, call.caller, upload, digest)
     return _created(call, digest)
 
 
@@ -155,8 +147,8 @@ def _created(call: Call, digest: Digest) -> Response:
     )
 
 
-def _accepted(call: Call, upload_id: str, size: int) -> Response:
-    return Response(202, _progress(call, upload_id, size))
+def _accepted(call: Call, upload: Upload) -> Response:
+    return Response(202, _progress(call, upload.id, upload.size))
 
 
 def _progress(call: Call, upload_id: str, size: int) -> dict[str, str]:

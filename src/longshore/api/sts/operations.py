@@ -15,6 +15,12 @@ OPERATIONS: dict[str, Operation] = {
         sessions.get_caller_identity, "sts:GetCallerIdentity", needs.nothing, only_reads=True
     ),
     "AssumeRole": Operation(sessions.assume_role, "sts:AssumeRole", needs.nothing),
+    "AssumeRoleWithWebIdentity": Operation(
+        sessions.assume_role_with_web_identity,
+        "sts:AssumeRoleWithWebIdentity",
+        needs.nothing,
+        is_unsigned=True,
+    ),
     "GetSessionToken": Operation(sessions.get_session_token, "sts:GetSessionToken", needs.nothing),
     "GetAccessKeyInfo": Operation(
         sessions.get_access_key_info,

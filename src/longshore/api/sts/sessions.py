@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from longshore.api.iam.descriptions import pairs
 from longshore.clock import as_datetime
-from longshore.identity import access_keys, sessions
+from longshore.identity import access_keys, openid_providers, sessions
 from longshore.identity.condition_keys import ConditionKeys
+from longshore.identity.errors import ValidationError
 from longshore.identity.sessions import Wish
 
 if TYPE_CHECKING:
@@ -37,6 +38,27 @@ def assume_role(call: Call, request: sts.AssumeRoleRequestTypeDef) -> Output:
         ConditionKeys(call.principal, call.surroundings, call.context.clock(), {}, {}),
     )
     return _assumed(assumed)
+
+
+def assume_role_with_web_identity(
+    call: Call, request: sts.AssumeRoleWithWebIdentityRequestTypeDef
+) -> Output:
+    """AssumeRoleWithWebIdentity."""
+    if "ProviderId" in request:
+        raise ValidationError(
+            "ProviderId is for OAuth 2.0 access tokens, which nobody issues here."
+        )
+    account = sessions.account_of_role(request["RoleArn"])
+    identity, claims = openid_providers.verify(call.context, account, request["WebIdentityToken"])
+    values = ConditionKeys(call.principal, call.surroundings, call.context.clock(), {}, {})
+    wish = _wish(request)
+    assumed = sessions.assume_role_with_web_identity(call.context, identity, wish, values)
+    return {
+        **_assumed(assumed),
+        "SubjectFromWebIdentityToken": claims.subject,
+        "Audience": claims.client_id,
+        "Provider": identity.provider_arn,
+    }
 
 
 def get_session_token(call: Call, request: sts.GetSessionTokenRequestTypeDef) -> Output:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from longshore.api.ecr import errors as ecr_errors
+from longshore.api.ecr import api as ecr_api
 from longshore.api.http import BadRequest
 from longshore.api.oci.errors import (
     ChunkOutOfPlace,
@@ -26,12 +26,15 @@ from longshore.errors import (
     Throttling,
     UnknownOperation,
 )
+from longshore.registry.limits import Limits
 from longshore.registry.manifests import InvalidManifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from longshore.registry.dialect import Compatibility
+
+ECR = ecr_api.load(Limits())
 
 # OCI distribution-spec, "Error Codes", and three words for what it has none for.
 CODES = {
@@ -76,7 +79,7 @@ def test_every_error_has_an_answer_on_both_faces(
 
     if not hasattr(kind, "code"):
         return
-    response = ecr_errors.response_to(error)
+    response = ECR.refusal(error, "")
     assert isinstance(response.body, bytes)
     document = json.loads(response.body)
     assert document == {"__type": error.code, "message": error.message}
@@ -119,13 +122,13 @@ def test_statuses_and_codes(
         return response.status, json.loads(response.body)["errors"][0]["code"]
 
     assert (answer("ecr"), answer("oci")) == (ecr, oci)
-    assert ecr_errors.response_to(error).status == api
+    assert ECR.refusal(error, "").status == api
 
 
 def test_further_members_of_an_error_are_told_to_the_api_alone() -> None:
     error = InvalidParameter("x", uploadId="u")
 
-    body = ecr_errors.response_to(error).body
+    body = ECR.refusal(error, "").body
     assert isinstance(body, bytes)
     assert json.loads(body)["uploadId"] == "u"
     assert b"uploadId" not in (response_to(error, "ecr").body or b"")  # type: ignore[operator] # bytes
