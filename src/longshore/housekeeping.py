@@ -13,7 +13,7 @@ from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
 from longshore.work import collector, event_delivery, lifecycle
 from longshore.work.event_delivery import Courier, Keeping, Outbox
-from longshore.work.runner import Handler, Runner, Source
+from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -264,6 +264,17 @@ def test_principals_are_found_by_their_arns(context: Context) -> None:
         assert principals.exists(context, text) is there
 
 
+def test_whose_identity_a_principal_has(context: Context) -> None:
+    user = users.create(context, ACCOUNT, "alice", path="/staff/")
+    role = roles.create(context, ACCOUNT, "deploy", trust(ACCOUNT), path="/ci/").identity
+    session = principals.of_role_session(context, role_session(context))
+
+    assert principals.of_user(context, user.id).identity_arn == user.arn
+    assert session.identity_arn == role.arn == f"arn:aws:iam::{ACCOUNT}:role/ci/deploy"
+    assert principals.of_root(ACCOUNT).identity_arn == ""
+    assert principals.ANONYMOUS.identity_arn == ""
+
+
 def test_nobody_is_anonymous() -> None:
     assert not may(principals.ANONYMOUS)
     assert (principals.ANONYMOUS.user_id, principals.ANONYMOUS.subject.account) == ("", "")
