@@ -9,6 +9,8 @@ from longshore.api.oci.errors import InvalidDigest
 from longshore.names import Digest, Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longshore.api.http import Request
     from longshore.api.workers import Workers
     from longshore.identity.authorization import Surroundings
@@ -30,6 +32,7 @@ class Call:
         surroundings: what policies may ask of it besides.
         name: the repository's name, checked; empty where the route has none.
         argument: the last part of the path: a digest, a tag or an upload id, unchecked.
+        admit_again: raises what refuses the request now, where that has changed since.
     """
 
     context: Context
@@ -41,6 +44,7 @@ class Call:
     surroundings: Surroundings
     name: str
     argument: str
+    admit_again: Callable[[], object]
 
     @property
     def caller(self) -> Caller:

@@ -130,6 +130,7 @@ class OciFace:
                 surroundings=surroundings,
                 name=name,
                 argument=argument,
+                admit_again=lambda: admit(self._context),
             )
 
         if inspect.iscoroutinefunction(route.handler):
