@@ -357,3 +357,14 @@ def test_the_trail_can_be_turned_off(new_server: NewServer) -> None:
     server = new_server(audit=False)
     server.ecr.describe_repositories()
     assert not (server.settings.data / "audit.json").exists()
+
+
+def test_what_is_no_arn_is_refused_and_told_as_it_was_sent(
+    server: RunningServer, trail: Trail
+) -> None:
+    with pytest.raises(ClientError) as refusal:
+        server.iam.get_policy(PolicyArn="arn:" + "a" * 20)
+    assert refusal.value.response["Error"]["Code"] == "InvalidInput"
+    record = trail.one()
+    assert record["errorCode"] == "InvalidInput"
+    assert record["resources"] == [{"ARN": "arn:" + "a" * 20, "accountId": ""}]

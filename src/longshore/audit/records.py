@@ -86,7 +86,7 @@ class ApiCall:
         failure = (
             {}
             if self.error_code is None
-            else {"errorCode": self.error_code, "errorMessage": self.error_message}
+            else {"errorCode": self.error_code, "errorMessage": _told(self.error_message)}
         )
         return _line(
             {
@@ -97,7 +97,7 @@ class ApiCall:
                 "eventName": self.operation,
                 "awsRegion": self.region,
                 "sourceIPAddress": self.source_ip,
-                "userAgent": self.user_agent,
+                "userAgent": _told(self.user_agent),
                 **failure,
                 "requestParameters": _told(self.parameters),
                 "responseElements": _told(self.response),
@@ -163,7 +163,9 @@ class ServiceEvent:
 
 
 def _account(arn: str) -> str:
-    return arn.split(":", 5)[4]
+    # Whoever asks may call anything an ARN.
+    parts = arn.split(":", 5)
+    return parts[4] if len(parts) == 6 else ""
 
 
 def _moment(at: Millis) -> str:

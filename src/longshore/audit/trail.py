@@ -31,7 +31,7 @@ class Trail:
 
     A record is in the file when `write` returns, whole and on a line of its own, whatever other
     processes write: it outlives the process, though not a power cut. What can't be written is
-    told of in the server's log, and the request goes on.
+    told of in the server's log, and the answer to the request stays what it is.
 
     Args:
         file: the file, or None for no file. When it is full it gets the suffix `.1`, the one that
@@ -56,11 +56,13 @@ class Trail:
         """Append a record."""
         if self._file is None and not self._to_stdout:
             return
-        line = record.as_line()
+        line = b""
         try:
+            line = record.as_line()
             self.append(line)
-        except OSError:
-            _log.exception("an audit record could not be written: %s", line.decode().rstrip())
+        except Exception:  # noqa: BLE001 - whoever asked gets their answer all the same
+            told = line.decode().rstrip() or "there is none"
+            _log.exception("an audit record could not be written: %s", told)
 
     def append(self, lines: bytes) -> None:
         """Append whole lines, which stay together.

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, bindparam, literal, or_, select, union_all
 
 from longshore.access.policy import subjects
+from longshore.access.policy.compiled import compiled
+from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Policies, Source
 from longshore.access.policy.subjects import Subject
 from longshore.errors import UnrecognizedClient
-from longshore.identity import aws_managed_policies, documents, identities, words
+from longshore.identity import aws_managed_policies, identities, words
 from longshore.identity.errors import NoSuchEntity
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
@@ -300,13 +302,13 @@ _POLICIES = _policies()
 
 def _inline(row: Row[Any]) -> Source:
     name = f"the inline policy '{row.name}' of the {row.kind} '{row.owner}'"
-    return Source(name, documents.compiled(row.document))
+    return Source(name, compiled(row.document, Grammar.IDENTITY))
 
 
 def _managed(arn: str, document: str | None) -> Source:
     """Return a managed policy; those of AWS's aren't in the database."""
     text = aws_managed_policies.find(arn).document if document is None else document
-    return Source(f"the managed policy {arn}", documents.compiled(text))
+    return Source(f"the managed policy {arn}", compiled(text, Grammar.IDENTITY))
 
 
 def _narrowed(session: Session | None, named: Mapping[str, Source]) -> tuple[Source, ...] | None:
@@ -317,11 +319,14 @@ def _narrowed(session: Session | None, named: Mapping[str, Source]) -> tuple[Sou
     if session is None:
         return None
     if not session.is_of_role:
-        limits = documents.compiled(_LIMITS_OF_SESSION_TOKENS)
+        limits = compiled(_LIMITS_OF_SESSION_TOKENS, Grammar.IDENTITY)
         return (Source("the limits of credentials of GetSessionToken", limits),)
     if not session.is_narrowed:
         return None
     return (
-        *(Source("the session policy", documents.compiled(text)) for text in session.policies),
+        *(
+            Source("the session policy", compiled(text, Grammar.IDENTITY))
+            for text in session.policies
+        ),
         *(named[arn] for arn in session.policy_arns if arn in named),
     )

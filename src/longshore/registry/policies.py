@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar, MalformedPolicy, Policy, parse
@@ -32,9 +31,6 @@ _MEMBERS_OF_STATEMENT = (
     "NotResource",
     "Condition",
 )
-
-# What a text means never changes, whatever happens in the database.
-_MOST_COMPILED = 4_096
 
 
 class InvalidPolicy(InvalidParameter):
@@ -73,16 +69,6 @@ def read(text: str, grammar: Grammar) -> PolicyDocument:
     except MalformedPolicy as error:
         raise InvalidPolicy(grammar, str(error)) from error
     return PolicyDocument(normalised(text), policy)
-
-
-@lru_cache(maxsize=_MOST_COMPILED)
-def compiled(text: str, grammar: Grammar) -> Policy:
-    """Return a policy that was checked when it was set.
-
-    Raises:
-        MalformedPolicy: it isn't one; nobody may be let in on a guess at what it denies.
-    """
-    return parse(text, grammar)
 
 
 def normalised(text: str) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, select
 
+from longshore.access.policy.compiled import compiled
 from longshore.access.policy.documents import Grammar
 from longshore.errors import RepositoryNotFound
 from longshore.metadata import schema
-from longshore.registry import account_settings, policies
+from longshore.registry import account_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,4 +123,4 @@ def _same_registry(table: Table) -> ColumnElement[bool]:
 
 
 def _compiled(text: str | None, grammar: Grammar) -> Policy | None:
-    return None if text is None else policies.compiled(text, grammar)
+    return None if text is None else compiled(text, grammar)

@@ -86,7 +86,7 @@ class Exchange:
                 None if self.signature is None else self.signature.access_key_id,
             ),
             source_ip=request.client_address,
-            user_agent=request.header(b"user-agent") or "",
+            user_agent=request.user_agent or "",
             request_id=request.id,
             at=at,
             only_reads=only_reads,

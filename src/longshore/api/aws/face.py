@@ -47,6 +47,9 @@ _SMALL_BODY = 16 * 1024
 # All that a stranger may send: a token of 20,000 characters, and a session policy.
 _LARGEST_UNSIGNED_BODY = 64 * 1024
 
+# What a need takes in memory, in bytes, beside what the request itself said.
+_SIZE_OF_NEED = 1024
+
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -232,7 +235,11 @@ def _perform(exchange: Exchange, operation: Operation, call: Call, context: Cont
 
     is_remembered = operation.only_reads and _is_small(exchange)
     if is_remembered:
-        exchange.needs = context.memory.answer(("needs", call.caller.account, *asked), find_needs)
+        exchange.needs = context.memory.answer(
+            ("needs", call.caller, *asked),
+            find_needs,
+            lambda needs: len(exchange.body) + _SIZE_OF_NEED * len(needs),
+        )
     else:
         exchange.needs = find_needs()
     # Before every answer, remembered or not.
