@@ -178,8 +178,8 @@ def test_the_audit_has_ten_images_to_a_record_and_some_of_those_that_indexes_kee
         (len(each["lifecycleEventImageActions"]), len(each["lifecycleEventFailureDetails"]))
         for each in details
     ]
-    assert counted == [(10, 0), (2, 2)]
-    failure = details[1]["lifecycleEventFailureDetails"][0]
+    assert counted == [(0, 2), (10, 0), (2, 0)]
+    failure = details[0]["lifecycleEventFailureDetails"][0]
     assert failure["failureCode"] == "ImageReferencedByManifestList"
 
 
