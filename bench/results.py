@@ -66,6 +66,7 @@ class Results:
     def over(self, before: Results) -> Results:
         """Return these results, and of earlier ones what these don't have."""
         rows = {row.id: row for row in (*before.rows, *self.rows)}
+        titles = [f": {row.title}" for row in self.rows]
         return Results(
             machine=self.machine,
             switches=self.switches,
@@ -73,7 +74,11 @@ class Results:
             rows=list(rows.values()),
             starts=before.starts | self.starts,
             growth=before.growth | self.growth,
-            notes=[*before.notes, *self.notes],
+            # What there was no time for then has been measured now.
+            notes=[
+                *(each for each in before.notes if not each.endswith(tuple(titles))),
+                *self.notes,
+            ],
         )
 
     def write(self, file: Path) -> None:

@@ -100,7 +100,7 @@ def test_the_table_of_nothing_has_only_the_facts() -> None:
 def test_results_add_to_earlier_ones_and_replace_what_was_measured_again() -> None:
     kept = RowResult("tags-all", "tags", "s", {"longshore": samples(1)})
     before = results_of(row("requests/s", samples(1), samples(1)), kept)
-    before.notes = ["Yesterday."]
+    before.notes = ["Yesterday.", "There was no time left for: manifest GET"]
     again = row("requests/s", samples(2), samples(1))
     both = results_of(again).over(before)
     assert both.rows == [again, kept]
