@@ -26,6 +26,7 @@ from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
 from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
+from longshore.api.downloads import Downloads
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
 from longshore.api.hosts import Hosts
@@ -225,9 +226,9 @@ def create_app(
         trail=trail,
     )
     app = App(
-        context=context,
         aws=aws,
         oci=oci,
+        downloads=Downloads(context=context, default=hosts.default, workers=workers, trail=trail),
         workers=workers,
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),
