@@ -26,6 +26,7 @@ from longshore.access.sigv4 import SignatureVerifier
 from longshore.api.app import App
 from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
+from longshore.api.downloads import Downloads
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
 from longshore.api.events import EventStream, Pace
@@ -232,10 +233,10 @@ def create_app(
         context=context, hosts=hosts, attempts=attempts, workers=workers, pace=pace or Pace()
     )
     app = App(
-        context=context,
         aws=aws,
         oci=oci,
         events=events,
+        downloads=Downloads(context=context, default=hosts.default, workers=workers, trail=trail),
         workers=workers,
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),

@@ -450,6 +450,11 @@ def log_own_failure(error: RegistryError, request: Request) -> None:
         _log.error("request %s: %s", request.id, error.message, exc_info=error)
 
 
+def text_response(status: int, message: str) -> Response:
+    """Return an answer for people."""
+    return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{message}\n".encode())
+
+
 def decode_segment(segment: str) -> str:
     """Undo the percent-encoding of one path segment; a broken one stays, and names nothing.
 

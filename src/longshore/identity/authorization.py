@@ -58,6 +58,9 @@ class Need:
             have.
         repository: the repository whose policy and tags count too, or None where there is none.
         values: the condition keys, in lower case, that the request itself gives.
+        called: what refusals call the resource where its ARN tells more than the request does.
+        only_for_operator: it changes the administrator of the server, whose rights are more than an
+            account's: nobody else has it, whatever policies say.
     """
 
     action: str
@@ -65,6 +68,8 @@ class Need:
     registry: Registry | None = None
     repository: str | None = None
     values: Values = field(default_factory=dict)
+    called: str | None = None
+    only_for_operator: bool = False
 
     @classmethod
     def on(
@@ -129,9 +134,16 @@ def require(context: Context, principal: Principal, need: Need, surroundings: Su
     """
     question = _gather(context, principal, need, surroundings)
     decision = question.decide()
+    called = need.called or need.resource
     if decision.allowed:
+        if need.only_for_operator and not principal.subject.is_operator:
+            raise AccessDenied(
+                f"User: {principal.subject.name} is not authorized to perform: {need.action} on "
+                f"resource: {called} because nobody but the administrator of the server may change "
+                "what the administrator may do"
+            )
         return
-    sentence = decision.sentence(principal.subject, question.request)
+    sentence = decision.sentence(principal.subject, replace(question.request, resource=called))
     if not _log.isEnabledFor(logging.DEBUG):
         raise AccessDenied(sentence)
     explanation = question.explain()

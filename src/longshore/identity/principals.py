@@ -77,6 +77,7 @@ class Principal:
         name: `aws:username`: a user's name, or "".
         tags: `aws:PrincipalTag`: of the user, or of the role and the session together.
         session: where it isn't a long-term key that they ask with.
+        credential_id: the id of the robot token that they ask with, or "".
     """
 
     subject: Subject
@@ -85,6 +86,7 @@ class Principal:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     session: Session | None = None
+    credential_id: str = ""
 
     @property
     def caller(self) -> Caller:

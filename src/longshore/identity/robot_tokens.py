@@ -264,7 +264,8 @@ def _find(context: Context, token_id: str) -> _Known:
         f"the scope of the robot token {token_id}", compiled(row.scope, Grammar.IDENTITY)
     )
     narrowed = replace(principal.policies, session=(scope,))
-    return _Known(row.digest, replace(principal, policies=narrowed), row.expires_at)
+    principal = replace(principal, policies=narrowed, credential_id=token_id)
+    return _Known(row.digest, principal, row.expires_at)
 
 
 def _token(row: Row[Any]) -> RobotToken:

@@ -279,9 +279,11 @@ def test_everybody_gets_as_far_as_a_repository_that_lets_them_in(context: Contex
     missing = Need.on(REGISTRY, "demo/missing", PULL)
     everywhere = Need.on_all(REGISTRY, "ecr:DescribeRepositories")
     set_on_registry(context, {**to_all, "Action": "ecr:*", "Resource": "*"})
-    account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V1")
-    assert not authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
+    for scope in ("V1", "V2"):
+        account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", scope)
+        assert not authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
 
+    account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V1")
     set_on_repository(context, {**to_all, "Action": PULL})
     assert authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
     assert not authorization.allows(context, ANONYMOUS, Need.on(REGISTRY, REPOSITORY, PUSH), HERE)
@@ -289,6 +291,9 @@ def test_everybody_gets_as_far_as_a_repository_that_lets_them_in(context: Contex
     account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V2")
     for need in (missing, everywhere, Need.of("ecr:GetAuthorizationToken", "*", REGISTRY)):
         assert not authorization.allows(context, ANONYMOUS, need, HERE)
+
+    set_on_registry(context, {**to_all, "Effect": "Deny", "Action": "ecr:*", "Resource": "*"})
+    assert not authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
 
     set_on_repository(context, {**to_all, "Principal": {"AWS": ACCOUNT}, "Action": PULL})
     registry_policies.remove(context, REGISTRY)

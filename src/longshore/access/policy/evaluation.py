@@ -261,7 +261,18 @@ def _granted_by_resource(
             decision = Decision(Reason.NO_TRUST)
     for source in resource_policies:
         for statement in source.policy.about(request.action).allowing:
-            grant = statement.principals.grant(subject) if statement.principals else Grant.NONE
+            grant = granted(source, statement, subject)
             if grant > best and statement.covers(request.resource, request.context):
                 best, decision = grant, Decision(Reason.ALLOWED_BY_RESOURCE, source, statement)
     return best, decision
+
+
+def granted(source: Source, statement: Statement, subject: Subject) -> Grant:
+    """Tell how a statement of a resource's policy that allows reaches `subject`.
+
+    A registry policy lets nobody in who gives no name: each repository opens itself.
+    """
+    is_open = subject.kind != Kind.ANONYMOUS or source.policy.grammar is not Grammar.REGISTRY
+    if statement.principals is None or not is_open:
+        return Grant.NONE
+    return statement.principals.grant(subject)
