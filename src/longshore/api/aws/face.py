@@ -148,7 +148,8 @@ class AwsFace:
         def perform(context: Context) -> Response:
             return self._perform(exchange, operation, call, context)
 
-        return await self._quickly(perform, is_small=operation.only_reads and _is_small(exchange))
+        is_quick = operation.only_reads or operation.only_computes
+        return await self._quickly(perform, is_small=is_quick and _is_small(exchange))
 
     async def _answer_unsigned(self, exchange: Exchange) -> Response:
         request = exchange.request
