@@ -55,6 +55,8 @@ _CONFIG = Config(
     read_timeout=60,
 )
 _PATIENCE_SECONDS = 60
+# Tests write pulls down when they want to see them.
+_NEVER = 1e6
 
 
 class MovableClock:
@@ -284,7 +286,9 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
     """
     settings = {"failed_attempts": 0, **settings}
     taken, chosen = server.listen(
-        Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
+        Settings(
+            data=data, listen="127.0.0.1:0", **{"jobs": False, "pulls_interval": _NEVER} | settings
+        )
     )
     administrator = server.prepare(chosen).administrator
     if administrator is None:
