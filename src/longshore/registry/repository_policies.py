@@ -27,7 +27,7 @@ def put(context: Context, registry: Registry, name: str, document: PolicyDocumen
             tx,
             schema.repository_policies,
             key={"repository_id": repository.id},
-            values={"document": document.text},
+            values={"document": document.text, "bindings": dict(document.bindings)},
         )
 
 

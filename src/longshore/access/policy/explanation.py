@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
-from longshore.access.policy.evaluation import Decision, Policies, Source, decide, granted
+from longshore.access.policy.evaluation import Decision, Policies, Source, decide, denied, granted
 from longshore.access.policy.principals import Grant
 from longshore.access.policy.statements import Effect, Statement
 
@@ -198,7 +198,7 @@ def _misses(
     principals, actions, resources = statement.principals, statement.actions, statement.resources
     if principals is not None:
         reached = (
-            principals.denies(subject)
+            denied(source, statement, subject)
             if statement.effect is Effect.DENY
             else granted(source, statement, subject) is not Grant.NONE
         )
