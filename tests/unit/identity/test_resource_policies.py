@@ -28,6 +28,7 @@ from tests.support.pushing import ACCOUNT, REGISTRY, REPOSITORY, create_reposito
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from longshore.access.policy.explanation import Explanation
     from longshore.identity.identities import Identity
     from longshore.registry.context import Context
 
@@ -55,13 +56,18 @@ def text(effect: str, arn: str, **elements: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statement})
 
 
-def decision(context: Context, user: Identity) -> str:
-    """Return whether a user may pull, in the words of the explanation."""
+def explanation(context: Context, user: Identity) -> Explanation:
+    """Explain whether a user may pull."""
     principal = principals.of_user(context, user.id)
     need = Need.on(REGISTRY, REPOSITORY, PULL)
-    found = authorization.explain(context, principal, need, HERE).decision
-    assert authorization.allows(context, principal, need, HERE) is found.allowed
-    return found.reason.outcome.value
+    found = authorization.explain(context, principal, need, HERE)
+    assert authorization.allows(context, principal, need, HERE) is found.decision.allowed
+    return found
+
+
+def decision(context: Context, user: Identity) -> str:
+    """Return whether a user may pull, in the words of the explanation."""
+    return explanation(context, user).decision.reason.outcome.value
 
 
 def may_assume(context: Context, user: Identity) -> bool:
@@ -99,6 +105,8 @@ def test_a_taken_name_takes_no_rights_along(
     taker = take(context)
     assert principals.of_user(context, taker.id).subject.arn == boss.arn
     assert (decision(context, taker), may_assume(context, taker)) == ("implicitDeny", False)
+    told = explanation(context, taker).as_text()
+    assert f"Principal doesn't cover {boss.arn}: {boss.arn} was somebody else when" in told
     resource_policies.put_on_registry(context, REGISTRY, text("Allow", ACCOUNT, Resource="*"))
     assert decision(context, taker) == "implicitDeny"
 

@@ -203,7 +203,8 @@ def _misses(
             else granted(source, statement, subject) is not Grant.NONE
         )
         if not reached:
-            yield f"{_element('Principal', negated=principals.negated)} {subject.name}"
+            element = _element("Principal", negated=principals.negated)
+            yield f"{element} {subject.name}{_succeeds(source, subject)}"
     if not actions.covers(request.action.lower()):
         element = _element("Action", negated=actions.negated)
         yield f"{element} {request.action}: {_listed(actions.texts)}"
@@ -213,6 +214,14 @@ def _misses(
     for condition in statement.conditions:
         if not condition.holds(request.context):
             yield _unheld(condition, request)
+
+
+def _succeeds(source: Source, subject: Subject) -> str:
+    """Say so where somebody else had the ARN of `subject` when the policy was set."""
+    for arn in (subject.arn, subject.role_arn or subject.arn):
+        if source.bindings.get(arn, subject.unique_id) != subject.unique_id:
+            return f": {arn} was somebody else when the policy was set"
+    return ""
 
 
 def _element(name: str, *, negated: bool) -> str:
