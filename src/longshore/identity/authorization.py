@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from longshore.access.policy.evaluation import Request, Source, decide
+from longshore.access.policy.evaluation import Request, decide
 from longshore.access.policy.explanation import explain as explain_decision
 from longshore.errors import AccessDenied, RepositoryNotFound
 from longshore.identity.condition_keys import ConditionKeys
@@ -22,8 +22,7 @@ from longshore.names import Registry, is_account, is_repository_name
 from longshore.registry import policies_in_force
 
 if TYPE_CHECKING:
-    from longshore.access.policy.documents import Policy
-    from longshore.access.policy.evaluation import Decision
+    from longshore.access.policy.evaluation import Decision, Source
     from longshore.access.policy.explanation import Explanation
     from longshore.identity.condition_keys import Values
     from longshore.identity.principals import Principal
@@ -161,7 +160,7 @@ def would_allow(
     principal: Principal,
     need: Need,
     surroundings: Surroundings,
-    policy: Policy,
+    policy: Source,
 ) -> bool:
     """Tell whether a principal would have a permission if a repository had another policy."""
     return _gather(context, principal, need, surroundings, policy).decide().allowed
@@ -198,7 +197,7 @@ def _gather(
     principal: Principal,
     need: Need,
     surroundings: Surroundings,
-    policy_instead: Policy | None = None,
+    policy_instead: Source | None = None,
 ) -> _Question:
     in_force = _in_force(context, principal, need)
     if in_force is not None and policy_instead is not None:
@@ -236,11 +235,11 @@ def _sources(in_force: PoliciesInForce | None, action: str) -> tuple[Source, ...
         return ()
     sources: tuple[Source, ...] = ()
     if in_force.repository is not None:
-        sources += (Source("the repository policy", in_force.repository),)
+        sources += (in_force.repository,)
     if in_force.registry is not None and (
         in_force.scope != "V1" or action.lower() in _ACTIONS_OF_SCOPE_V1
     ):
-        sources += (Source("the registry policy", in_force.registry),)
+        sources += (in_force.registry,)
     return sources
 
 

@@ -6,11 +6,13 @@ What they permit is decided elsewhere (`longshore.identity.authorization`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar, MalformedPolicy, Policy, parse
+from longshore.access.policy.evaluation import Source
+from longshore.access.policy.principals import UNBOUND, Bindings
 from longshore.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -52,10 +54,25 @@ class InvalidPolicy(InvalidParameter):
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
-    """A policy in ECR's normal form, and what it means."""
+    """A policy in ECR's normal form, and what it means.
+
+    Attributes:
+        bindings: to whom the ARNs belong that it names.
+    """
 
     text: str
     policy: Policy
+    bindings: Bindings = field(default_factory=lambda: UNBOUND)
+
+    @property
+    def source(self) -> Source:
+        """The policy, as it counts in a decision."""
+        return source(self.policy, self.bindings)
+
+
+def source(policy: Policy, bindings: Bindings) -> Source:
+    """Return a policy as it counts in a decision."""
+    return Source(f"the {_KINDS[policy.grammar]} policy", policy, bindings)
 
 
 def read(text: str, grammar: Grammar) -> PolicyDocument:

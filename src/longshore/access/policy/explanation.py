@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
-from longshore.access.policy.evaluation import Decision, Policies, Source, decide, granted
+from longshore.access.policy.evaluation import Decision, Policies, Source, decide, denied, granted
 from longshore.access.policy.principals import Grant
 from longshore.access.policy.statements import Effect, Statement
 
@@ -198,12 +198,13 @@ def _misses(
     principals, actions, resources = statement.principals, statement.actions, statement.resources
     if principals is not None:
         reached = (
-            principals.denies(subject)
+            denied(source, statement, subject)
             if statement.effect is Effect.DENY
             else granted(source, statement, subject) is not Grant.NONE
         )
         if not reached:
-            yield f"{_element('Principal', negated=principals.negated)} {subject.name}"
+            element = _element("Principal", negated=principals.negated)
+            yield f"{element} {subject.name}{_succeeds(source, subject)}"
     if not actions.covers(request.action.lower()):
         element = _element("Action", negated=actions.negated)
         yield f"{element} {request.action}: {_listed(actions.texts)}"
@@ -213,6 +214,14 @@ def _misses(
     for condition in statement.conditions:
         if not condition.holds(request.context):
             yield _unheld(condition, request)
+
+
+def _succeeds(source: Source, subject: Subject) -> str:
+    """Say so where somebody else had the ARN of `subject` when the policy was set."""
+    for arn in (subject.arn, subject.role_arn or subject.arn):
+        if source.bindings.get(arn, subject.unique_id) != subject.unique_id:
+            return f": {arn} was somebody else when the policy was set"
+    return ""
 
 
 def _element(name: str, *, negated: bool) -> str:
