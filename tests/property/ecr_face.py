@@ -161,7 +161,8 @@ class EcrFace:
             "layers": layers["layers"],
             "ids": [(each["imageDigest"], each.get("imageTag")) for each in ids],
             "images": [
-                _without(image, "registryId", "repositoryName")
+                # When it was pulled last is written down later, and tested by itself.
+                _without(image, "registryId", "repositoryName", "lastRecordedPullTime")
                 for image in self.call("DescribeImages", repositoryName=name)["imageDetails"]
             ],
             "manifests": [
