@@ -22,6 +22,7 @@ from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr import operations as ecr
 from longshore.api.iam import operations as iam
 from longshore.api.oci import errors as oci_errors
+from longshore.api.metrics import METRICS
 from longshore.api.oci.routes import ROUTES
 from longshore.api.sts import operations as sts
 from longshore.cli.commands import serve
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from longshore.api.aws.operations import Operation
-    from longshore.api.oci.routes import Route
+    from longshore.api.metrics import METRICS
+from longshore.api.oci.routes import Route
     from longshore.registry.dialect import Compatibility
 
 CONFORMANCE_DIFFERENCES: Final = REPOSITORY / "tests/compat/conformance_differences.toml"
@@ -275,6 +277,25 @@ def _meaning(field: FieldInfo) -> str:
     return f"{meaning} One of {', '.join(choices)}." if choices else meaning
 
 
+# --- Monitoring -----------------------------------------------------------------------------------
+
+
+def metrics() -> str:
+    """Every metric."""
+    return _table(
+        ("Metric", "Type", "Labels", "Meaning"),
+        (
+            (
+                f"`{metric.name}`",
+                metric.kind,
+                ", ".join(f"`{label}`" for label in metric.labels),
+                f"{metric.help}.",
+            )
+            for metric in METRICS
+        ),
+    )
+
+
 # --- The conformance suite ------------------------------------------------------------------------
 
 
@@ -348,6 +369,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings,
     "limits": limits,
     "events": events,
+    "metrics": metrics,
     "conformance": conformance,
     "managed policies of aws": aws_policies,
     "limits of iam": limits_of_iam,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
-from longshore.api.ecr.layers import DOWNLOAD_PATH
+from longshore.api import measuring
+from longshore.api.ecr.layers import DOWNLOAD_OPERATION, DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
+from longshore.api.health import LIVE_PATH, READY_PATH
 from longshore.api.http import ClientDisconnected, Request, Response
+from longshore.api.metrics import PATH as METRICS_PATH
 from longshore.api.oci.blobs import serve
 from longshore.errors import AccessDenied, LayersNotFound, RegistryError
+from longshore.logs import CURRENT
 from longshore.registry import downloads
 
 if TYPE_CHECKING:
@@ -18,14 +21,18 @@ if TYPE_CHECKING:
 
     from longshore.api.aws.face import AwsFace
     from longshore.api.events import EventStream
+    from longshore.api.health import Health
     from longshore.api.http import Receive, Scope, Send
+    from longshore.api.metrics import MetricsPage
     from longshore.api.oci.face import OciFace
     from longshore.api.proxies import Proxies
     from longshore.api.workers import Workers
+    from longshore.metrics.counts import Counts
     from longshore.registry.context import Context
 
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger("longshore.access")
+_LINE = "%(method)s %(path)s %(status)d %(milliseconds).1fms %(request_id)s"
 
 _WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
 
@@ -44,6 +51,9 @@ class App:
         aws: answers `POST /`.
         oci: answers what is below `/v2/`.
         events: answers `/events`.
+        health: answers `/livez` and `/readyz`.
+        metrics: answers `/metrics`.
+        counts: where requests are counted that are for no face.
         workers: where the rules run.
         idle_timeout: how long a client may pause in the middle of a body, in seconds.
         proxies: who may stand between a client and this server.
@@ -56,6 +66,9 @@ class App:
         aws: AwsFace,
         oci: OciFace,
         events: EventStream,
+        health: Health,
+        metrics: MetricsPage,
+        counts: Counts,
         workers: Workers,
         idle_timeout: float,
         proxies: Proxies,
@@ -64,6 +77,12 @@ class App:
         self._aws = aws
         self._oci = oci
         self._events = events
+        self._monitoring = {
+            LIVE_PATH: health.live,
+            READY_PATH: health.ready,
+            METRICS_PATH: metrics.answer,
+        }
+        self._counts = counts
         self._workers = workers
         self._idle_timeout = idle_timeout
         self._proxies = proxies
@@ -73,21 +92,21 @@ class App:
         if scope["type"] != "http":
             raise NotImplementedError(f"Longshore serves HTTP, not {scope['type']}")
         request = Request(scope, receive, self._idle_timeout, self._proxies)
-        started = time.perf_counter()
+        CURRENT.set(request)
         try:
             response = await self._answer(request)
             await response.send(request, send, self._workers)
         except ClientDisconnected:
             return
         if _access_log.isEnabledFor(logging.INFO):
-            _access_log.info(
-                "%s %s %d %.1fms %s",
-                request.method,
-                _without_secrets(request.path),
-                response.status,
-                (time.perf_counter() - started) * 1000,
-                request.id,
-            )
+            told = {
+                "method": request.method,
+                "path": _without_secrets(request.path),
+                "status": response.status,
+                "milliseconds": round(request.seconds * 1000, 1),
+                "request_id": request.id,
+            }
+            _access_log.info(_LINE, told, extra={"fields": told})
 
     async def _answer(self, request: Request) -> Response:
         answer, answer_to_failure = self._face_of(request)
@@ -109,12 +128,16 @@ class App:
             return self._aws.answer, self._aws.answer_to_failure
         if path == EVENTS_PATH:
             return self._events.answer, _failure
+        if path in self._monitoring:
+            return self._monitoring[path], _failure
         return self._elsewhere, _failure
 
     async def _elsewhere(self, request: Request) -> Response:
         reading = request.method in {"GET", "HEAD"}
         if reading and request.path.startswith(DOWNLOAD_PATH):
-            return await self._download(request)
+            response = await self._download(request)
+            measuring.count(self._counts, "ecr", DOWNLOAD_OPERATION, request, response)
+            return response
         if reading and request.path == "/":
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, _WELCOME)
         return _text(

@@ -20,7 +20,7 @@ from longshore.registry import lifecycle_previews, lifecycle_runs
 from longshore.work.runner import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Row
 
@@ -55,14 +55,21 @@ def enqueue_runs(context: Context, work: Work) -> None:
         work.check()
 
 
-def run(context: Context, work: Work) -> None:
-    """Do what the policy of a repository says, and log it: the handler of `RUN`."""
+def run(context: Context, work: Work, expired: Callable[[], None] = lambda: None) -> None:
+    """Do what the policy of a repository says, and log it: the handler of `RUN`.
+
+    Args:
+        context: the store.
+        work: the job.
+        expired: is called for each image that has gone.
+    """
     registry, name = _repository(work.job.payload)
     counts: Counter[bool] = Counter()
     try:
         for outcome in lifecycle_runs.run(context, registry, name):
             counts[outcome.failure is None] += 1
             if outcome.failure is None:
+                expired()
                 _log.info("%s", told(registry, name, outcome))
             work.check()
     except (RepositoryNotFound, LifecyclePolicyNotFound):
