@@ -21,8 +21,8 @@ from longshore.api.aws.errors import _QUERY_ANSWERS, json_status, query_answer
 from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr import operations as ecr
 from longshore.api.iam import operations as iam
-from longshore.api.oci import errors as oci_errors
 from longshore.api.metrics import METRICS
+from longshore.api.oci import errors as oci_errors
 from longshore.api.oci.routes import ROUTES
 from longshore.api.sts import operations as sts
 from longshore.cli.commands import serve
@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from longshore.api.aws.operations import Operation
-    from longshore.api.metrics import METRICS
-from longshore.api.oci.routes import Route
+    from longshore.api.oci.routes import Route
     from longshore.registry.dialect import Compatibility
 
 CONFORMANCE_DIFFERENCES: Final = REPOSITORY / "tests/compat/conformance_differences.toml"
