@@ -295,6 +295,7 @@ def create_app(
         await workers.run(pulls.stop)
         workers.close()
         trail.close()
+        counts.close()
         context.database.close()
         await send({"type": "lifespan.shutdown.complete"})
         return None

@@ -214,6 +214,8 @@ def test_every_metric_that_is_told_is_listed(server: RunningServer) -> None:
         ({}, {"Host": "[::1]"}, 200),
         # Through a proxy on this machine that nobody has told the server of.
         ({}, {"Host": "registry.example"}, 403),
+        ({}, {"Host": "localhost.example:80"}, 403),
+        ({}, {"Host": "nobody's"}, 403),
         ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-For": "192.0.2.1"}, 403),
         ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-For": "127.0.0.1"}, 200),
         ({"metrics": "everybody"}, {"Host": "registry.example"}, 200),

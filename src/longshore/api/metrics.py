@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
-import threading
+import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Literal
 
 from longshore.api.ecr.layers import DOWNLOAD_OPERATION
-from longshore.api.http import Response
+from longshore.api.http import BadRequest, Response
 from longshore.api.measuring import REGISTRY_FACE
 from longshore.api.oci.routes import ROUTES
 from longshore.clock import MINUTE, SECOND
@@ -41,6 +42,7 @@ _STOCK_KEPT: Millis = MINUTE
 
 _log = logging.getLogger(__name__)
 
+_PORT = re.compile(r":[0-9]+$")
 _OF_OPERATION = ("face", "operation")
 _BUILD = Metric("longshore_build_info", Kind.GAUGE, "1, and which version this is", ("version",))
 _REQUESTS = Metric(
@@ -165,7 +167,7 @@ class MetricsPage:
         self._workers = workers
         self._readers = readers
         self._stock: tuple[Millis, Holdings] | None = None
-        self._lock = threading.Lock()
+        self._turn = asyncio.Lock()
 
     async def answer(self, request: Request) -> Response:
         """Answer a request for the metrics."""
@@ -179,7 +181,9 @@ class MetricsPage:
             )
         if request.method not in {"GET", "HEAD"}:
             return _text(405, "Metrics are read with GET.", Allow="GET, HEAD")
-        content = await self._workers.run(self._write)
+        # One at a time: however many ask, the other threads are for clients.
+        async with self._turn:
+            content = await self._workers.run(self._write)
         return Response(200, {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}, content)
 
     def _write(self) -> bytes:
@@ -188,9 +192,7 @@ class MetricsPage:
         _tell_requests(page, self._counts)
         page.tell(_AUTHENTICATION_FAILURES, _one(self._counts.total(Event.AUTHENTICATION_FAILURE)))
         page.tell(_EXPIRATIONS, _one(self._counts.total(Event.LIFECYCLE_EXPIRATION)))
-        # One who asks at a time: those who wait find the stock taken.
-        with self._lock:
-            self._tell_store(page)
+        self._tell_store(page)
         _tell_processes(page, self._counts)
         return page.encode()
 
@@ -277,12 +279,11 @@ def _is_of_this_machine(request: Request) -> bool:
     A proxy beside the server that nobody has declared looks like loopback, but it keeps the name
     that its client asked for.
     """
-    host = request.host.rpartition(":")[0] if _has_port(request.host) else request.host
-    return _is_loopback(host.strip("[]")) and _is_loopback(request.client_address)
-
-
-def _has_port(host: str) -> bool:
-    return host.rpartition(":")[2].isdecimal() and not host.endswith("]")
+    try:
+        host = _PORT.sub("", request.host).strip("[]")
+    except BadRequest:
+        return False
+    return _is_loopback(host) and _is_loopback(request.client_address)
 
 
 def _is_loopback(host: str) -> bool:

@@ -160,5 +160,9 @@ class Counts:
         """Return the numbers of the processes that count, some of which may have ended."""
         return [int(row[0]) for row in self._in_use()]
 
+    def close(self) -> None:
+        """Count no more."""
+        self._rows.close()
+
     def _in_use(self) -> Iterator[memoryview[float]]:
         return (row for row in self._rows.rows() if row[0])

@@ -77,6 +77,10 @@ class SharedRows:
         """Yield all rows, those of other processes as they are at the moment."""
         return map(self._row, range(self._count))
 
+    def close(self) -> None:
+        """Give the row back that was claimed; nobody may write to it any more."""
+        os.close(self._descriptor)
+
     def _row(self, number: int) -> memoryview[float]:
         return self._numbers[number * self._length : (number + 1) * self._length]
 
