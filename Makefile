@@ -17,13 +17,13 @@ BASE_PYTHON = $(or $(PYTHON),python3)
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test slow compat bench lint format types docs imports check clean
+.PHONY: help serve test postgresql slow compat bench lint format types docs imports check clean
 
 help: ## Show this help
 	@echo 'usage: make TARGET [NAME=value ...]'; echo; echo 'targets:'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo; echo 'variables:'
-	@printf '  %-9s %s\n' \
+	@printf '  %-10s %s\n' \
 	  LISTEN 'where "make serve" listens, such as LISTEN=127.0.0.1:5001' \
 	  DATA 'data directory of "make serve", such as DATA=/srv/longshore' \
 	  ARGS 'more arguments for "longshore serve", pytest or the benchmark: make test ARGS="-k tags"' \
@@ -35,8 +35,11 @@ serve: $(READY) ## Start a registry on this machine
 	@exec $(BIN)/longshore serve \
 	  $(if $(LISTEN),--listen '$(LISTEN)') $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-test: $(READY) ## Run the tests: all but those marked compat or slow
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not compat and not slow' $(ARGS)
+test: $(READY) ## Run the tests: all but those of the next three targets
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not compat and not slow and not postgresql' $(ARGS)
+
+postgresql: $(READY) ## Run the same tests on PostgreSQL
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'postgresql and not compat and not slow' $(ARGS)
 
 slow: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compat' $(ARGS)

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import mkdtemp
@@ -104,6 +104,9 @@ class Choices:
     help="Where results.json, table.md and the charts go; without it, nowhere.",
 )
 @click.option(
+    "--add", is_flag=True, help="Keep of what --output holds already what isn't measured now."
+)
+@click.option(
     "--redraw", is_flag=True, help="Make table and charts anew from the results.json in --output."
 )
 @click.option("--list", "listing", is_flag=True, help="Name the rows and the servers.")
@@ -118,6 +121,7 @@ def main(
     limit: float | None,
     data: Path | None,
     output: Path | None,
+    add: bool,
     redraw: bool,
     listing: bool,
 ) -> None:
@@ -144,7 +148,10 @@ def main(
         if listing:
             _list(choices, home)
         else:
-            _show(_measure(choices, home), output)
+            results = _measure(choices, home)
+            if add and output is not None:
+                results = _in_order(results.over(Results.read(output / "results.json")), choices)
+            _show(results, output)
     finally:
         shutil.rmtree(home)
 
@@ -192,6 +199,11 @@ def _measure(choices: Choices, home: Path) -> Results:
         "wanted to run, on average of a minute."
     )
     return results
+
+
+def _in_order(results: Results, choices: Choices) -> Results:
+    order = [row.id for row in every_row(choices.scale, Clients(Path()))]
+    return replace(results, rows=sorted(results.rows, key=lambda row: order.index(row.id)))
 
 
 def _measure_row(bench: Bench, row: Row, servers: list[Server]) -> RowResult:

@@ -9,7 +9,6 @@ the memory is what the process took at most, beyond what it had with the store o
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import tempfile
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from sqlalchemy import func, insert, select, text
 
 from longshore.access.sealing import ServerKey
@@ -210,22 +210,21 @@ def measure(url: str, name: str) -> Iterator[tuple[str, str, Cost]]:
             yield verb, policy, pool.apply(_measured, (url, what, name, POLICIES[policy]))
 
 
-def main() -> None:
+@click.command(help="Measure lifecycle policies in large repositories, and print a table.")
+@click.option("--images", type=int, multiple=True, default=(10_000, 100_000))
+@click.option("--database-url", help="Another database than SQLite in a directory of its own.")
+def main(images: tuple[int, ...], database_url: str | None) -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, action="append")
-    parser.add_argument("--database-url")
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        url = options.database_url or f"sqlite:///{directory}/metadata.sqlite"
+        url = database_url or f"sqlite:///{directory}/metadata.sqlite"
         database = Database(url)
         migrate(database)
-        print(_LINE.format("images", "", "policy", "found", "seconds", "cpu", "MiB"))
-        for images in options.images or [10_000, 100_000]:
-            name = fill(database, images)
+        click.echo(_LINE.format("images", "", "policy", "found", "seconds", "cpu", "MiB"))
+        for count in images:
+            name = fill(database, count)
             for verb, policy, cost in measure(url, name):
                 numbers = (f"{cost.seconds:.2f}", f"{cost.cpu:.2f}", f"{cost.memory / _MIB:.1f}")
-                print(_LINE.format(images, verb, policy, cost.found, *numbers))
+                click.echo(_LINE.format(count, verb, policy, cost.found, *numbers))
         database.close()
 
 

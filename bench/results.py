@@ -63,6 +63,24 @@ class Results:
         """Return a server's name for people."""
         return next((each.title for each in self.servers if each.name == name), name)
 
+    def over(self, before: Results) -> Results:
+        """Return these results, and of earlier ones what these don't have."""
+        rows = {row.id: row for row in (*before.rows, *self.rows)}
+        titles = [f": {row.title}" for row in self.rows]
+        return Results(
+            machine=self.machine,
+            switches=self.switches,
+            servers=list({each.name: each for each in (*before.servers, *self.servers)}.values()),
+            rows=list(rows.values()),
+            starts=before.starts | self.starts,
+            growth=before.growth | self.growth,
+            # What there was no time for then has been measured now.
+            notes=[
+                *(each for each in before.notes if not each.endswith(tuple(titles))),
+                *self.notes,
+            ],
+        )
+
     def write(self, file: Path) -> None:
         """Write it all as JSON."""
         file.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")

@@ -46,7 +46,8 @@ def create_runner(
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
         lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
         lifecycle.RUN: Handler(
-            partial(lifecycle.run, context, expired=expired), terms=lifecycle.TERMS_OF_RUN
+            partial(lifecycle.run, context, audit_trail(settings), expired=expired),
+            terms=lifecycle.TERMS_OF_RUN,
         ),
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
@@ -66,6 +67,17 @@ def create_runner(
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
     outbox = Outbox(context, [receiver.name for receiver in receivers], keeping)
     return Runner(context, handlers, [Schedule(context, rounds), outbox])
+
+
+def audit_trail(settings: Settings) -> Trail:
+    """Return where audit records go."""
+    file = settings.audit_file or settings.data / "audit.json"
+    return Trail(
+        file if settings.audit else None,
+        largest=settings.audit_file_size,
+        kept=settings.audit_files_kept,
+        to_stdout=settings.audit and settings.audit_to_stdout,
+    )
 
 
 def receivers_of(settings: Settings, context: Context) -> Iterator[Receiver]:

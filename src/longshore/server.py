@@ -28,6 +28,7 @@ from longshore.api import metrics
 from longshore.api.app import App
 from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
+from longshore.api.downloads import Downloads
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
 from longshore.api.events import EventStream, Pace
@@ -42,12 +43,11 @@ from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
 from longshore.api.workers import Workers
-from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.events.receivers import NotInstalled
-from longshore.housekeeping import create_runner, receivers_of
+from longshore.housekeeping import audit_trail, create_runner, receivers_of
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
@@ -239,7 +239,7 @@ def create_app(
         context.clock,
         partial(counts.happened, Event.AUTHENTICATION_FAILURE),
     )
-    trail = _trail(settings)
+    trail = audit_trail(settings)
     aws = AwsFace(
         context=context,
         hosts=hosts,
@@ -265,13 +265,14 @@ def create_app(
         context=context, hosts=hosts, attempts=attempts, workers=workers, pace=pace or Pace()
     )
     app = App(
-        context=context,
         aws=aws,
         oci=oci,
         events=events,
+        downloads=Downloads(
+            context=context, default=hosts.default, workers=workers, trail=trail, counts=counts
+        ),
         health=Health(context, workers),
         metrics=MetricsPage(context, counts, workers, settings.metrics),
-        counts=counts,
         workers=workers,
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),
@@ -361,16 +362,6 @@ def uvicorn_config(
         timeout_worker_healthcheck=_STARTING_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
-    )
-
-
-def _trail(settings: Settings) -> Trail:
-    file = settings.audit_file or settings.data / "audit.json"
-    return Trail(
-        file if settings.audit else None,
-        largest=settings.audit_file_size,
-        kept=settings.audit_files_kept,
-        to_stdout=settings.audit and settings.audit_to_stdout,
     )
 
 

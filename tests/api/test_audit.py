@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from longshore.identity import robot_tokens
+from tests.api.people import allow, policy
+from tests.api.stage import Stage
 from tests.support.images import oci_image
 from tests.support.server import REGION
 
@@ -357,3 +361,48 @@ def test_the_trail_can_be_turned_off(new_server: NewServer) -> None:
     server = new_server(audit=False)
     server.ecr.describe_repositories()
     assert not (server.settings.data / "audit.json").exists()
+
+
+def test_what_is_no_arn_is_refused_and_told_as_it_was_sent(
+    server: RunningServer, trail: Trail
+) -> None:
+    with pytest.raises(ClientError) as refusal:
+        server.iam.get_policy(PolicyArn="arn:" + "a" * 20)
+    assert refusal.value.response["Error"]["Code"] == "InvalidInput"
+    record = trail.one()
+    assert record["errorCode"] == "InvalidInput"
+    assert record["resources"] == [{"ARN": "arn:" + "a" * 20, "accountId": ""}]
+
+
+def test_a_robot_token_is_named(server: RunningServer, trail: Trail) -> None:
+    token, password = robot_tokens.create(
+        server.context, ACCOUNT, "administrator", policy(allow("ecr:*"))
+    )
+    basic = base64.b64encode(f"AWS:{password}".encode()).decode()
+    assert server.send("GET", "/v2/", [("Authorization", f"Basic {basic}")]).status == 200
+    identity = trail.one()["userIdentity"]
+    assert (identity["userName"], identity["credentialId"]) == ("administrator", token.id)
+
+
+def test_a_download_is_told_without_its_ticket(server: RunningServer, trail: Trail) -> None:
+    Stage(server, "demo/app").push(IMAGE)
+    digest = str(IMAGE.blobs[1].digest)
+    url = server.ecr.get_download_url_for_layer(repositoryName="demo/app", layerDigest=digest)[
+        "downloadUrl"
+    ]
+    trail.new()
+    assert server.send("GET", url.removeprefix(server.url)).status == 200
+    record = trail.one()
+    assert record["eventName"] == "DownloadLayer"
+    assert record["userIdentity"] == {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
+    assert record["requestParameters"] == {
+        "registryId": ACCOUNT,
+        "repositoryName": "demo/app",
+        "layerDigest": digest,
+    }
+    assert [each["ARN"] for each in record["resources"]] == [REPOSITORY]
+
+    assert server.send("GET", "/layers/no-ticket").status == 403
+    record = trail.one()
+    assert (record["errorCode"], record["requestParameters"]) == ("AccessDeniedException", None)
+    assert "no-ticket" not in json.dumps(record)

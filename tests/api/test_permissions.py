@@ -421,3 +421,11 @@ def test_an_upload_is_its_principal_s(stage: Stage, person: Person) -> None:
 
     assert other.oci("PATCH", path, body=BLOB).status == 404
     assert person.oci("PATCH", path, body=BLOB).status == 202
+
+
+def test_what_is_kept_of_the_refused_takes_its_room(plain_server: RunningServer) -> None:
+    person = Person.invite(plain_server)
+    names = [f"nowhere/{number}" for number in range(20)]
+    assert is_denied(person.call("DescribeRepositories", {"repositoryNames": names}))
+    # All else that was found out since the database changed last takes next to nothing.
+    assert plain_server.context.memory._known.size > 20 * 1_024

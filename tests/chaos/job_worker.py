@@ -1,13 +1,15 @@
 """A worker whose parent decides how far it gets; run as a program by `test_jobs.py`.
 
-    job_worker.py DATABASE DIRECTORY
+    job_worker.py effects|events DATABASE DIRECTORY
 
-At each step of a job it writes a line on standard output, and goes on when it reads one from
-standard input. The time is what stands in the file DIRECTORY/now.
+It writes rows, or it delivers events to the file DIRECTORY/delivered, a line each. At each step of
+a job it writes a line on standard output, and goes on when it reads one from standard input. The
+time is what stands in the file DIRECTORY/now.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +18,19 @@ from sqlalchemy import insert
 
 from longshore.access.sealing import ServerKey
 from longshore.blobs.filesystem import FilesystemBlobStore
+from longshore.clock import DAY
 from longshore.jobs.queue import Terms
 from longshore.metadata.database import Database
 from longshore.registry.context import Context
+from longshore.work import event_delivery
+from longshore.work.event_delivery import Courier, Keeping, Outbox
 from longshore.work.runner import Handler, Runner
 from tests.chaos.job_effects import EFFECTS, KIND, LEASE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from longshore.events.log import Entry
     from longshore.work.runner import Work
 
 
@@ -32,14 +40,26 @@ def ask(step: str) -> None:
     sys.stdin.readline()
 
 
-def main(url: str, directory: str) -> None:
-    clock = Path(directory, "now")
-    context = Context(
-        database=Database(url),
-        blobs=FilesystemBlobStore(Path(directory)),
-        server_key=ServerKey(bytes(32)),
-        clock=lambda: int(clock.read_text()),
-    )
+class Receiver:
+    """Writes the last part of each event's repository name to a file."""
+
+    name = "file"
+    most = 1
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def deliver(self, events: Sequence[Entry]) -> str:
+        [event] = events
+        ask("sending")
+        with self._file.open("a") as file:
+            file.write(json.loads(event.document)["detail"]["repository-name"] + "\n")
+        ask("sent")
+        return "written"
+
+
+def effects(context: Context) -> Runner:
+    """Return a runner whose jobs write a row each."""
 
     def run(work: Work) -> None:
         ask("taken")
@@ -50,8 +70,26 @@ def main(url: str, directory: str) -> None:
             ask("finished")
         ask("committed")
 
-    handlers = {KIND: Handler(run, terms=Terms(lease=LEASE, attempts=None))}
-    runner = Runner(context, handlers)
+    return Runner(context, {KIND: Handler(run, terms=Terms(lease=LEASE, attempts=None))})
+
+
+def events(context: Context, directory: Path) -> Runner:
+    """Return a runner that delivers events."""
+    receiver = Receiver(directory / "delivered")
+    handler = Handler(Courier(context, [receiver]).run, terms=event_delivery.TERMS)
+    outbox = Outbox(context, [receiver.name], Keeping(most=1_000, age=DAY))
+    return Runner(context, {event_delivery.JOB: handler}, [outbox])
+
+
+def main(what: str, url: str, directory: str) -> None:
+    clock = Path(directory, "now")
+    context = Context(
+        database=Database(url),
+        blobs=FilesystemBlobStore(Path(directory)),
+        server_key=ServerKey(bytes(32)),
+        clock=lambda: int(clock.read_text()),
+    )
+    runner = effects(context) if what == "effects" else events(context, Path(directory))
     sys.stdin.readline()
     while True:
         runner.run_due()

@@ -12,19 +12,22 @@ from typing import IO, TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
+from longshore.events import log, progress, shapes
 from longshore.jobs import ledger, queue
 from longshore.metadata.database import Database
 from longshore.metadata.migrate import migrate
 from tests.chaos.job_effects import EFFECTS, KIND, LEASE
 from tests.docs.pages import REPOSITORY
+from tests.support.pushing import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 WORKERS = 2
-STEPS = ("taken", "written", "finished", "committed")
-IN_TRANSACTION = ("written", "finished")
+EFFECT_STEPS = {"taken", "written", "finished", "committed"}
+DELIVERY_STEPS = {"sending", "sent"}
+IN_TRANSACTION = {"written", "finished"}
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ class Plan:
 class Worker:
     """A process that does jobs, as far as it is let."""
 
-    def __init__(self, url: str, directory: Path) -> None:
+    def __init__(self, what: str, url: str, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.job_worker", url, str(directory)],
+            [sys.executable, "-m", "tests.chaos.job_worker", what, url, str(directory)],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -85,19 +88,19 @@ class Ordeal:
     killed while others have jobs, and some find out too late that their lease is over.
     """
 
-    def __init__(self, database: Database, url: str, home: Path, plan: Plan) -> None:
-        self._database, self._url, self._home, self._plan = database, url, home, plan
+    def __init__(self, what: str, url: str, home: Path, plan: Plan) -> None:
+        self._what, self._url, self._home, self._plan = what, url, home, plan
         self._random = random.Random(plan.seed)
         self._now = 1_000_000
-        self._killed: set[str] = set()
         self._pass(0)
+        # At which steps workers were killed, each as often as it happened.
+        self.killed: list[str] = []
 
-    def run(self) -> set[str]:
-        """Have all jobs done; return the steps at which workers were killed."""
-        self._enqueue()
+    def run(self, is_over: Callable[[], bool]) -> None:
+        """Have workers work, and kill them, until it is over."""
         workers = [self._hire() for _ in range(WORKERS)]
         try:
-            while self._is_work_left():
+            while not is_over():
                 turn = self._random.randrange(WORKERS)
                 if not self._drive(workers[turn]):
                     workers[turn].kill()
@@ -106,34 +109,25 @@ class Ordeal:
         finally:
             for worker in workers:
                 worker.kill()
-        return self._killed
 
     def _hire(self) -> Worker:
-        return Worker(self._url, self._home)
+        return Worker(self._what, self._url, self._home)
 
     def _drive(self, worker: Worker) -> bool:
         """Let a worker come to where it holds no lock; tell whether it survived that."""
         while True:
             worker.go_on()
             step = worker.step()
-            # Each place once for certain, and then by chance.
-            if step in STEPS and self._is_fatal(step):
-                self._killed.add(step)
+            assert step, "a worker died by itself"
+            if step != "idle" and self._is_fatal(step):
+                self.killed.append(step)
                 return False
             if step not in IN_TRANSACTION:
                 return True
 
     def _is_fatal(self, step: str) -> bool:
-        return step not in self._killed or self._random.random() < self._plan.danger
-
-    def _enqueue(self) -> None:
-        with self._database.write() as tx:
-            for n in range(self._plan.jobs):
-                queue.enqueue(tx, KIND, {"n": n}, now=self._now)
-
-    def _is_work_left(self) -> bool:
-        with self._database.read() as tx:
-            return bool(ledger.list_some(tx))
+        # Each place once for certain, and then by chance.
+        return step not in self.killed or self._random.random() < self._plan.danger
 
     def _pass(self, time: int) -> None:
         self._now += time
@@ -142,7 +136,7 @@ class Ordeal:
         new.replace(self._home / "now")
 
 
-@pytest.mark.parametrize(
+plans = pytest.mark.parametrize(
     "plan",
     [
         Plan(jobs=8, danger=0.02, seed=1),
@@ -150,11 +144,46 @@ class Ordeal:
     ],
     ids=["few", "many"],
 )
+
+
+@plans
 def test_workers_that_are_killed_lose_nothing_and_do_nothing_twice(
     database: Database, database_url: str, tmp_path: Path, plan: Plan
 ) -> None:
-    killed = Ordeal(database, database_url, tmp_path, plan).run()
-    assert killed == set(STEPS)
+    def is_over() -> bool:
+        with database.read() as tx:
+            return not ledger.list_some(tx)
+
+    with database.write() as tx:
+        for n in range(plan.jobs):
+            queue.enqueue(tx, KIND, {"n": n}, now=0)
+    ordeal = Ordeal("effects", database_url, tmp_path, plan)
+    ordeal.run(is_over)
+    assert set(ordeal.killed) == EFFECT_STEPS
     with database.read() as tx:
         effects = tx.execute(select(EFFECTS.c.n)).scalars().all()
     assert sorted(effects) == list(range(plan.jobs))
+
+
+@plans
+def test_workers_that_are_killed_deliver_every_event_and_in_order(
+    database: Database, database_url: str, tmp_path: Path, plan: Plan
+) -> None:
+    def is_over() -> bool:
+        with database.read() as tx:
+            has_all = not progress.behind(tx, ["file"]) and not log.has_new(tx)
+            return has_all and not ledger.list_some(tx)
+
+    names = [f"event/{n}" for n in range(plan.jobs)]
+    events = [shapes.image_pushed(REGISTRY, 0, name, "sha256:0", None) for name in names]
+    with database.write() as tx:
+        progress.begin(tx, "file")
+        log.emit(tx, events)
+    ordeal = Ordeal("events", database_url, tmp_path, plan)
+    ordeal.run(is_over)
+    assert set(ordeal.killed) == DELIVERY_STEPS
+    delivered = (tmp_path / "delivered").read_text().split()
+    # One that was sent and not written down is sent once more, and so is one that is sent by a
+    # worker which finds out too late that its lease was over.
+    assert list(dict.fromkeys(delivered)) == names
+    assert len(delivered) - len(names) <= len(ordeal.killed)

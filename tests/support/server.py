@@ -58,6 +58,8 @@ _CONFIG = Config(
 _PATIENCE_SECONDS = 60
 # Streams of events look all the time, and soon tell that nothing happens.
 _QUICK = Pace(look=0.01, beat=5)
+# Tests write pulls down when they want to see them.
+_NEVER = 1e6
 
 
 class MovableClock:
@@ -287,7 +289,9 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
     """
     settings = {"failed_attempts": 0, **settings}
     taken, chosen = server.listen(
-        Settings(data=data, listen="127.0.0.1:0", **{"jobs": False} | settings)
+        Settings(
+            data=data, listen="127.0.0.1:0", **{"jobs": False, "pulls_interval": _NEVER} | settings
+        )
     )
     administrator = server.prepare(chosen).administrator
     if administrator is None:

@@ -6,6 +6,7 @@ from longshore.clock import DAY, HOUR
 from longshore.housekeeping import create_runner
 from longshore.jobs import ledger
 from longshore.settings import EventSettings, Settings, WebhookSettings
+from tests.docs.pages import read
 from tests.support.images import layer, oci_image
 from tests.support.pushing import create_repository, push, upload
 from tests.support.receiver import receiving
@@ -70,3 +71,9 @@ def test_events_go_to_all_who_are_to_have_them(
     assert b'"image-tag":"1"' in line
     assert [received.body + b"\n" for received in receiver.received] == [line]
     assert capfdbinary.readouterr().out == line  # type: ignore[attr-defined] # pytest's
+
+
+def test_every_kind_of_job_is_documented(context: Context) -> None:
+    page = read("docs/jobs.md")
+    for kind in create_runner(Settings(), context).kinds:
+        assert f"\n| `{kind}` |" in page

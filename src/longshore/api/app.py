@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from longshore.api import measuring
-from longshore.api.ecr.layers import DOWNLOAD_OPERATION, DOWNLOAD_PATH
+from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
 from longshore.api.health import LIVE_PATH, READY_PATH
-from longshore.api.http import ClientDisconnected, Request, Response
+from longshore.api.http import ClientDisconnected, Request, Response, text_response
 from longshore.api.metrics import PATH as METRICS_PATH
-from longshore.api.oci.blobs import serve
-from longshore.errors import AccessDenied, LayersNotFound, RegistryError
 from longshore.logs import CURRENT
-from longshore.registry import downloads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from longshore.api.aws.face import AwsFace
+    from longshore.api.downloads import Downloads
     from longshore.api.events import EventStream
     from longshore.api.health import Health
     from longshore.api.http import Receive, Scope, Send
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from longshore.api.oci.face import OciFace
     from longshore.api.proxies import Proxies
     from longshore.api.workers import Workers
-    from longshore.metrics.counts import Counts
-    from longshore.registry.context import Context
 
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger("longshore.access")
@@ -47,13 +42,12 @@ class App:
     """Answers every request: the two faces on one port.
 
     Args:
-        context: the store.
         aws: answers `POST /`.
         oci: answers what is below `/v2/`.
         events: answers `/events`.
+        downloads: answers what is below `/layers/`.
         health: answers `/livez` and `/readyz`.
         metrics: answers `/metrics`.
-        counts: where requests are counted that are for no face.
         workers: where the rules run.
         idle_timeout: how long a client may pause in the middle of a body, in seconds.
         proxies: who may stand between a client and this server.
@@ -62,27 +56,25 @@ class App:
     def __init__(
         self,
         *,
-        context: Context,
         aws: AwsFace,
         oci: OciFace,
         events: EventStream,
+        downloads: Downloads,
         health: Health,
         metrics: MetricsPage,
-        counts: Counts,
         workers: Workers,
         idle_timeout: float,
         proxies: Proxies,
     ) -> None:
-        self._context = context
         self._aws = aws
         self._oci = oci
         self._events = events
+        self._downloads = downloads
         self._monitoring = {
             LIVE_PATH: health.live,
             READY_PATH: health.ready,
             METRICS_PATH: metrics.answer,
         }
-        self._counts = counts
         self._workers = workers
         self._idle_timeout = idle_timeout
         self._proxies = proxies
@@ -135,34 +127,18 @@ class App:
     async def _elsewhere(self, request: Request) -> Response:
         reading = request.method in {"GET", "HEAD"}
         if reading and request.path.startswith(DOWNLOAD_PATH):
-            response = await self._download(request)
-            measuring.count(self._counts, "ecr", DOWNLOAD_OPERATION, request, response)
-            return response
+            return await self._downloads.answer(request)
         if reading and request.path == "/":
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, _WELCOME)
-        return _text(
+        return text_response(
             404, "Nothing is here. The APIs of AWS are POST /, the registry is below /v2/."
         )
 
-    async def _download(self, request: Request) -> Response:
-        ticket = request.path.removeprefix(DOWNLOAD_PATH)
-        try:
-            layer, file = await self._workers.run(downloads.redeem, self._context, ticket)
-        except AccessDenied as error:
-            return _text(403, error.message)
-        except LayersNotFound as error:
-            return _text(404, error.message)
-        except RegistryError as error:
-            return _text(404 if error.code == "RepositoryNotFoundException" else 500, error.message)
-        return serve(request, layer, file)
-
 
 def _failure(request: Request) -> Response:
-    return _text(500, f"The server failed. Its log tells why, under the request id {request.id}.")
-
-
-def _text(status: int, message: str) -> Response:
-    return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{message}\n".encode())
+    return text_response(
+        500, f"The server failed. Its log tells why, under the request id {request.id}."
+    )
 
 
 def _without_secrets(path: str) -> str:

@@ -37,6 +37,7 @@ def user_identity(principal: Principal | None, key_id: str | None = None) -> Map
         "arn": subject.arn,
         "accountId": subject.account,
         **key,
+        **({"credentialId": principal.credential_id} if principal.credential_id else {}),
     }
     match subject.kind:
         case Kind.ROOT:

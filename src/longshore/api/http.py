@@ -43,6 +43,9 @@ _log = logging.getLogger(__name__)
 
 NO_PROXIES = Proxies()
 
+# What clients call themselves may be as long as a head; policies match as much of it, in
+# characters, and the audit tells as much.
+_LONGEST_USER_AGENT = 1_024
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
 _SMALL = 64 * 1024
@@ -191,6 +194,12 @@ class Request:
         )
         return self._proxies.client_of(self._peer, forwarded)
 
+    @property
+    def user_agent(self) -> str | None:
+        """What the client calls itself, as far as it counts."""
+        name = self.header(b"user-agent")
+        return None if name is None else name[:_LONGEST_USER_AGENT]
+
     def surroundings(self, region: str) -> Surroundings:
         """Return what the conditions of policies may ask of a request for `region`."""
         return Surroundings(
@@ -198,7 +207,7 @@ class Request:
             region=region,
             source_ip=self.client_address,
             secure_transport=self.scheme == "https",
-            user_agent=self.header(b"user-agent"),
+            user_agent=self.user_agent,
         )
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -456,6 +465,11 @@ def log_own_failure(error: RegistryError, request: Request) -> None:
     """Let the operator know of a refusal that isn't the client's doing."""
     if isinstance(error, Server):
         _log.error("request %s: %s", request.id, error.message, exc_info=error)
+
+
+def text_response(status: int, message: str) -> Response:
+    """Return an answer for people."""
+    return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{message}\n".encode())
 
 
 def decode_segment(segment: str) -> str:

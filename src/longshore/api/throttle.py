@@ -7,6 +7,7 @@ itself.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from longshore.clock import SECOND
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from longshore.clock import Clock, Millis
     from longshore.names import Registry
+
+# A few hundred bytes each; one that is forgotten is full when it is asked for again.
+_MOST_BUCKETS = 20_000
 
 
 class Throttle:
@@ -30,7 +34,8 @@ class Throttle:
     def __init__(self, rates: Mapping[str, float], clock: Clock) -> None:
         self._rates = dict(rates)
         self._clock = clock
-        self._buckets: dict[tuple[str, Registry], tuple[float, Millis]] = {}
+        # Those asked for last at the end.
+        self._buckets: OrderedDict[tuple[str, Registry], tuple[float, Millis]] = OrderedDict()
         self._lock = threading.Lock()
 
     def count(self, operation: str, registry: Registry) -> None:
@@ -50,3 +55,6 @@ class Throttle:
             if level < 1:
                 raise Throttling
             self._buckets[operation, registry] = (level - 1, now)
+            self._buckets.move_to_end((operation, registry))
+            if len(self._buckets) > _MOST_BUCKETS:
+                self._buckets.popitem(last=False)

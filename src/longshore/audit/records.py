@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EVENT_VERSION: Final = "1.11"
 # What CloudTrail calls whoever shows no credentials.
 ANONYMOUS: Final[Mapping[str, Any]] = {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
+# What CloudTrail calls a service that does something by itself.
+_BY_ITSELF: Final = "AWS Internal"
 # What stands in the place of a secret, in CloudTrail's words, and the members that are secret.
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 SECRET_MEMBERS: Final = frozenset(
@@ -84,7 +86,7 @@ class ApiCall:
         failure = (
             {}
             if self.error_code is None
-            else {"errorCode": self.error_code, "errorMessage": self.error_message}
+            else {"errorCode": self.error_code, "errorMessage": _told(self.error_message)}
         )
         return _line(
             {
@@ -95,7 +97,7 @@ class ApiCall:
                 "eventName": self.operation,
                 "awsRegion": self.region,
                 "sourceIPAddress": self.source_ip,
-                "userAgent": self.user_agent,
+                "userAgent": _told(self.user_agent),
                 **failure,
                 "requestParameters": _told(self.parameters),
                 "responseElements": _told(self.response),
@@ -112,8 +114,58 @@ class ApiCall:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceEvent:
+    """What the registry did by itself, as the audit tells of it.
+
+    Attributes:
+        service: the AWS service, such as `ecr`.
+        name: what it was, such as `PolicyExecutionEvent`.
+        region: where.
+        account: whose registry it was.
+        at: when.
+        resources: the ARNs that it was about.
+        details: what is to be told of it.
+    """
+
+    service: str
+    name: str
+    region: str
+    account: str
+    at: Millis
+    resources: Sequence[str]
+    details: Mapping[str, Any]
+
+    def as_line(self) -> bytes:
+        """Return the record as one line of JSON."""
+        return _line(
+            {
+                "eventVersion": EVENT_VERSION,
+                "userIdentity": {"accountId": self.account, "invokedBy": _BY_ITSELF},
+                "eventTime": _moment(self.at),
+                "eventSource": f"{self.service}.amazonaws.com",
+                "eventName": self.name,
+                "awsRegion": self.region,
+                "sourceIPAddress": _BY_ITSELF,
+                "userAgent": _BY_ITSELF,
+                "requestParameters": None,
+                "responseElements": None,
+                "eventID": str(uuid.uuid4()),
+                "readOnly": True,
+                "resources": [{"ARN": arn, "accountId": _account(arn)} for arn in self.resources],
+                "eventType": "AwsServiceEvent",
+                "managementEvent": True,
+                "recipientAccountId": self.account,
+                "serviceEventDetails": _told(self.details),
+                "eventCategory": "Management",
+            }
+        )
+
+
 def _account(arn: str) -> str:
-    return arn.split(":", 5)[4]
+    # Whoever asks may call anything an ARN.
+    parts = arn.split(":", 5)
+    return parts[4] if len(parts) == 6 else ""
 
 
 def _moment(at: Millis) -> str:

@@ -31,7 +31,7 @@ class Trail:
 
     A record is in the file when `write` returns, whole and on a line of its own, whatever other
     processes write: it outlives the process, though not a power cut. What can't be written is
-    told of in the server's log, and the request goes on.
+    told of in the server's log, and the answer to the request stays what it is.
 
     Args:
         file: the file, or None for no file. When it is full it gets the suffix `.1`, the one that
@@ -49,17 +49,20 @@ class Trail:
         self._kept = kept
         self._to_stdout = to_stdout
         self._descriptor: int | None = None
+        self._is_torn = False
         self._lock = threading.Lock()
 
     def write(self, record: Record) -> None:
         """Append a record."""
         if self._file is None and not self._to_stdout:
             return
-        line = record.as_line()
+        line = b""
         try:
+            line = record.as_line()
             self.append(line)
-        except OSError:
-            _log.exception("an audit record could not be written: %s", line.decode().rstrip())
+        except Exception:  # noqa: BLE001 - whoever asked gets their answer all the same
+            told = line.decode().rstrip() or "there is none"
+            _log.exception("an audit record could not be written: %s", told)
 
     def append(self, lines: bytes) -> None:
         """Append whole lines, which stay together.
@@ -87,9 +90,13 @@ class Trail:
                 if self._is_full(self._current(file), line):
                     self._rotate(file)
             descriptor = self._current(file)
+        if self._is_torn:
+            # Half a line is at its end, and nobody can read one that begins in the middle of it.
+            line = b"\n" + line
         # One call appends one line, between those of other processes (POSIX, write: O_APPEND).
         written = os.write(descriptor, line)
-        if written < len(line):
+        self._is_torn = written < len(line)
+        if self._is_torn:
             raise OSError(f"{file} took {written} of {len(line)} bytes")
 
     def _is_full(self, descriptor: int, line: bytes) -> bool:

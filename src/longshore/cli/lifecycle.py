@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("repository", "digest", "tags", "pushed", "action", "rule", "failure")
 _REGISTRY = ("data", "database_url", "account", "region")
+_AUDIT = ("audit", "audit_file", "audit_file_size", "audit_files_kept")
 
 _names = click.argument("names", metavar="REPOSITORY...", nargs=-1, required=True)
 
@@ -31,7 +32,7 @@ def lifecycle() -> None:
 
 
 @lifecycle.command()
-@setting_options(*_REGISTRY)
+@setting_options(*_REGISTRY, *_AUDIT)
 @_names
 @output_option
 def run(settings: Settings, *, names: tuple[str, ...], output: str) -> None:
@@ -39,9 +40,11 @@ def run(settings: Settings, *, names: tuple[str, ...], output: str) -> None:
 
     The server may go on running: it does the same each lifecycle_interval.
     """
-    from longshore.registry import lifecycle_runs  # noqa: PLC0415
+    from longshore.housekeeping import audit_trail  # noqa: PLC0415
+    from longshore.work import lifecycle as working  # noqa: PLC0415
 
-    _write(settings, names, output, lifecycle_runs.run)
+    carry_out = partial(working.carry_out, trail=audit_trail(settings))
+    _write(settings, names, output, carry_out)
 
 
 @lifecycle.command()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _TABLE = schema.events
 _BATCH = 1_000
+# Made once: to make a statement takes longer than to execute it.
+_INSERT = insert(_TABLE)
 # Any number that nobody else in the database uses.
 _LOCK = 0x10C6E7
 
@@ -54,7 +56,7 @@ def emit(tx: Connection, events: Iterable[Event]) -> None:
         for event in events
     )
     while batch := list(islice(rows, _BATCH)):
-        tx.execute(insert(_TABLE), batch)
+        tx.execute(_INSERT, batch)
 
 
 def has_new(tx: Connection) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from longshore.access.policy.evaluation import Request, Source, decide
+from longshore.access.policy.evaluation import Request, decide
 from longshore.access.policy.explanation import explain as explain_decision
 from longshore.errors import AccessDenied, RepositoryNotFound
 from longshore.identity.condition_keys import ConditionKeys
@@ -22,8 +22,7 @@ from longshore.names import Registry, is_account, is_repository_name
 from longshore.registry import policies_in_force
 
 if TYPE_CHECKING:
-    from longshore.access.policy.documents import Policy
-    from longshore.access.policy.evaluation import Decision
+    from longshore.access.policy.evaluation import Decision, Source
     from longshore.access.policy.explanation import Explanation
     from longshore.identity.condition_keys import Values
     from longshore.identity.principals import Principal
@@ -58,6 +57,9 @@ class Need:
             have.
         repository: the repository whose policy and tags count too, or None where there is none.
         values: the condition keys, in lower case, that the request itself gives.
+        called: what refusals call the resource where its ARN tells more than the request does.
+        only_for_operator: it changes the administrator of the server, whose rights are more than an
+            account's: nobody else has it, whatever policies say.
     """
 
     action: str
@@ -65,6 +67,8 @@ class Need:
     registry: Registry | None = None
     repository: str | None = None
     values: Values = field(default_factory=dict)
+    called: str | None = None
+    only_for_operator: bool = False
 
     @classmethod
     def on(
@@ -129,9 +133,16 @@ def require(context: Context, principal: Principal, need: Need, surroundings: Su
     """
     question = _gather(context, principal, need, surroundings)
     decision = question.decide()
+    called = need.called or need.resource
     if decision.allowed:
+        if need.only_for_operator and not principal.subject.is_operator:
+            raise AccessDenied(
+                f"User: {principal.subject.name} is not authorized to perform: {need.action} on "
+                f"resource: {called} because nobody but the administrator of the server may change "
+                "what the administrator may do"
+            )
         return
-    sentence = decision.sentence(principal.subject, question.request)
+    sentence = decision.sentence(principal.subject, replace(question.request, resource=called))
     if not _log.isEnabledFor(logging.DEBUG):
         raise AccessDenied(sentence)
     explanation = question.explain()
@@ -149,7 +160,7 @@ def would_allow(
     principal: Principal,
     need: Need,
     surroundings: Surroundings,
-    policy: Policy,
+    policy: Source,
 ) -> bool:
     """Tell whether a principal would have a permission if a repository had another policy."""
     return _gather(context, principal, need, surroundings, policy).decide().allowed
@@ -186,7 +197,7 @@ def _gather(
     principal: Principal,
     need: Need,
     surroundings: Surroundings,
-    policy_instead: Policy | None = None,
+    policy_instead: Source | None = None,
 ) -> _Question:
     in_force = _in_force(context, principal, need)
     if in_force is not None and policy_instead is not None:
@@ -224,11 +235,11 @@ def _sources(in_force: PoliciesInForce | None, action: str) -> tuple[Source, ...
         return ()
     sources: tuple[Source, ...] = ()
     if in_force.repository is not None:
-        sources += (Source("the repository policy", in_force.repository),)
+        sources += (in_force.repository,)
     if in_force.registry is not None and (
         in_force.scope != "V1" or action.lower() in _ACTIONS_OF_SCOPE_V1
     ):
-        sources += (Source("the registry policy", in_force.registry),)
+        sources += (in_force.registry,)
     return sources
 
 

@@ -114,10 +114,6 @@ def _of_principal(principal: Principal) -> Values:
             values["aws:sourceidentity"] = (session.source_identity,)
         if session.provider:
             values["aws:federatedprovider"] = (session.provider,)
-    if principal.session is not None and principal.session.source_identity:
-        values["aws:sourceidentity"] = (principal.session.source_identity,)
-    if principal.session is not None and principal.session.provider:
-        values["aws:federatedprovider"] = (principal.session.provider,)
     return {**values, **of_tags("aws:principaltag/", principal.tags)}
 
 

@@ -1,8 +1,7 @@
-"""Policy documents: read once, checked when they are set, compiled once for each text."""
+"""Policy documents: how IAM checks them when they are set."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar, MalformedPolicy, parse
@@ -10,19 +9,6 @@ from longshore.identity.errors import MalformedPolicyDocument
 
 if TYPE_CHECKING:
     from longshore.access.policy.documents import Policy
-
-# Some kilobytes each. What the text means never changes, whatever happens in the database.
-_MOST_COMPILED = 4_096
-
-
-@lru_cache(maxsize=_MOST_COMPILED)
-def compiled(text: str, grammar: Grammar = Grammar.IDENTITY) -> Policy:
-    """Return a policy that was checked when it was set.
-
-    Raises:
-        MalformedPolicy: it isn't one; nobody may be let in on a guess at what it denies.
-    """
-    return parse(text, grammar)
 
 
 def checked(text: str, grammar: Grammar = Grammar.IDENTITY) -> Policy:

@@ -137,12 +137,12 @@ def find(tx: Connection, account: str, kind: Kind, name: str, *, lock: bool = Fa
     return Identity.of(row)
 
 
-def exists(tx: Connection, account: str, kind: Kind, path: str | None, name: str) -> bool:
-    """Tell whether there is such an identity, under this path where one is named."""
+def find_id(tx: Connection, account: str, kind: Kind, path: str | None, name: str) -> str | None:
+    """Return the id of an identity, under this path where one is named, if there is such a one."""
     query = select(_table.c.id).where(*_all(account, kind), _table.c.name == name)
     if path is not None:
         query = query.where(_table.c.path == path)
-    return tx.execute(query).first() is not None
+    return tx.execute(query).scalar_one_or_none()
 
 
 def list_all(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
+    from longshore.access.policy.documents import Policy
     from longshore.clock import Millis
     from longshore.registry.context import Context
     from longshore.registry.slices import Position
@@ -261,16 +262,17 @@ def _check_arn(arn: str) -> None:
         raise InvalidInput(f"ARN {arn} is not valid.")
 
 
-def check_document(document: str) -> None:
-    """Refuse what can't be the document of a managed policy.
+def check_document(document: str) -> Policy:
+    """Return what a document means, or refuse what can't be that of a managed policy.
 
     Raises:
         MalformedPolicyDocument: it isn't an identity policy.
         QuotaExceeded: it is too large.
     """
-    documents.checked(document)
+    policy = documents.checked(document)
     if documents.size(document) > _LARGEST_DOCUMENT:
         raise QuotaExceeded.of("PolicySize", _LARGEST_DOCUMENT)
+    return policy
 
 
 def insert_version(tx: Connection, policy_id: str, number: int, document: str, now: Millis) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
-from longshore.errors import AccessDenied
 from longshore.identity import access_keys, aws_managed_policies, identities
 from longshore.identity.kinds import Kind
 from longshore.metadata import schema
@@ -14,8 +13,11 @@ from longshore.metadata import schema
 if TYPE_CHECKING:
     from longshore.identity.access_keys import AccessKey
     from longshore.identity.identities import Identity
-    from longshore.identity.principals import Principal
     from longshore.registry.context import Context
+
+_members = schema.group_members
+_OPERATORS = select(schema.identities.c.id).where(schema.identities.c.is_operator.is_(True))
+_GROUPS = select(_members.c.group_id).where(_members.c.user_id.in_(_OPERATORS))
 
 
 def find_account(tx: Connection) -> str | None:
@@ -25,23 +27,20 @@ def find_account(tx: Connection) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
-def protect(principal: Principal, identity: Identity, action: str) -> None:
-    """Keep everybody else from changing the administrator, whose rights are more than an account's.
+def has_say(tx: Connection, identity: Identity) -> bool:
+    """Tell whether an identity is the administrator, or a group that it is a member of."""
+    if identity.kind is not Kind.GROUP:
+        return identity.is_operator
+    return tx.execute(_GROUPS.where(_members.c.group_id == identity.id)).first() is not None
 
-    Args:
-        principal: who asks.
-        identity: whom it is done to.
-        action: the IAM action.
 
-    Raises:
-        AccessDenied: it is done to the administrator, by somebody else, and doesn't only read.
-    """
-    only_reads = action.startswith(("iam:Get", "iam:List", "iam:Simulate"))
-    if identity.is_operator and not principal.subject.is_operator and not only_reads:
-        raise AccessDenied(
-            f"User: {principal.subject.arn} is not authorized to perform: {action} on resource: "
-            f"{identity.arn} because nobody but the administrator of the server may change it"
-        )
+def is_bound_by(tx: Connection, policy_arn: str) -> bool:
+    """Tell whether the administrator has a managed policy, by itself or by a group, or as bound."""
+    attachment, identity = schema.attachments.c, schema.identities.c
+    holders = or_(attachment.identity_id.in_(_OPERATORS), attachment.identity_id.in_(_GROUPS))
+    attached = select(attachment.policy_arn).where(attachment.policy_arn == policy_arn, holders)
+    bounding = _OPERATORS.where(identity.boundary == policy_arn)
+    return any(tx.execute(query).first() is not None for query in (attached, bounding))
 
 
 def create(context: Context, tx: Connection, account: str, name: str, key: AccessKey) -> None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, bindparam, literal, or_, select, union_all
 
 from longshore.access.policy import subjects
+from longshore.access.policy.compiled import compiled
+from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Policies, Source
 from longshore.access.policy.subjects import Subject
 from longshore.errors import UnrecognizedClient
-from longshore.identity import aws_managed_policies, documents, identities, words
+from longshore.identity import aws_managed_policies, identities, words
 from longshore.identity.errors import NoSuchEntity
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
@@ -64,6 +66,18 @@ _LIMITS_OF_SESSION_TOKENS = """{
 }"""
 
 
+class NoSuchPrincipal(LookupError):
+    """A policy names somebody who doesn't exist.
+
+    Attributes:
+        named: as the policy names them.
+    """
+
+    def __init__(self, named: str) -> None:
+        super().__init__(named)
+        self.named = named
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Somebody who asks.
@@ -75,6 +89,7 @@ class Principal:
         name: `aws:username`: a user's name, or "".
         tags: `aws:PrincipalTag`: of the user, or of the role and the session together.
         session: where it isn't a long-term key that they ask with.
+        credential_id: the id of the robot token that they ask with, or "".
     """
 
     subject: Subject
@@ -83,6 +98,7 @@ class Principal:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     session: Session | None = None
+    credential_id: str = ""
 
     @property
     def caller(self) -> Caller:
@@ -168,6 +184,7 @@ def of_identity(tx: Connection, identity: Identity, session: Session | None = No
                 identity.account,
                 identity.arn,
                 is_operator=identity.is_operator,
+                unique_id=identity.id,
             ),
             policies,
             identity.id,
@@ -179,7 +196,9 @@ def of_identity(tx: Connection, identity: Identity, session: Session | None = No
     if session is not None:
         arn = session_arn(identity, session.name)
         user_id = f"{identity.id}:{session.name}"
-    subject = Subject(subjects.Kind.ROLE, identity.account, arn, role_arn=identity.arn)
+    subject = Subject(
+        subjects.Kind.ROLE, identity.account, arn, role_arn=identity.arn, unique_id=identity.id
+    )
     return Principal(subject, policies, user_id, tags=tags, session=session)
 
 
@@ -203,20 +222,38 @@ def of_arn(context: Context, arn: str) -> Principal:
     raise NoSuchEntity(f"There is no principal with the ARN {arn}.")
 
 
-def exists(context: Context, text: str) -> bool:
-    """Tell whether whom a policy names exists.
+def bindings(context: Context, named: Iterable[str]) -> dict[str, str]:
+    """Return to whom the ARNs belong that a policy names: the ids of users and roles by their ARNs.
 
-    An account is its number: each exists, whether or not anybody uses it.
+    Of the session of a role that is the role's. An account is its number: each exists, whether or
+    not anybody uses it, and will be nobody else's; so do the services.
+
+    Raises:
+        NoSuchPrincipal: one of those named doesn't exist.
     """
-    if text == "*" or is_account(text) or _ROOT_ARN.fullmatch(text) or _SERVICE.fullmatch(text):
-        return True
+    found: dict[str, str] = {}
     with context.database.read() as tx:
-        if (found := _IDENTITY_ARN.fullmatch(text)) and found["kind"] != Kind.GROUP.value:
-            kind = Kind(found["kind"])
-            return identities.exists(tx, found["account"], kind, found["path"], found["name"])
-        if found := _SESSION_ARN.fullmatch(text):
-            return identities.exists(tx, found["account"], Kind.ROLE, None, found["name"])
-    return False
+        for text in sorted(named):
+            if not _is_always_there(text):
+                found[text] = _id_behind(tx, text)
+    return found
+
+
+def _is_always_there(text: str) -> bool:
+    matched = _ROOT_ARN.fullmatch(text) or _SERVICE.fullmatch(text)
+    return text == "*" or is_account(text) or matched is not None
+
+
+def _id_behind(tx: Connection, text: str) -> str:
+    unique_id = None
+    if (found := _IDENTITY_ARN.fullmatch(text)) and found["kind"] != Kind.GROUP.value:
+        kind = Kind(found["kind"])
+        unique_id = identities.find_id(tx, found["account"], kind, found["path"], found["name"])
+    elif found := _SESSION_ARN.fullmatch(text):
+        unique_id = identities.find_id(tx, found["account"], Kind.ROLE, None, found["name"])
+    if unique_id is None:
+        raise NoSuchPrincipal(text)
+    return unique_id
 
 
 def session_arn(role: Identity, session_name: str) -> str:
@@ -300,13 +337,13 @@ _POLICIES = _policies()
 
 def _inline(row: Row[Any]) -> Source:
     name = f"the inline policy '{row.name}' of the {row.kind} '{row.owner}'"
-    return Source(name, documents.compiled(row.document))
+    return Source(name, compiled(row.document, Grammar.IDENTITY))
 
 
 def _managed(arn: str, document: str | None) -> Source:
     """Return a managed policy; those of AWS's aren't in the database."""
     text = aws_managed_policies.find(arn).document if document is None else document
-    return Source(f"the managed policy {arn}", documents.compiled(text))
+    return Source(f"the managed policy {arn}", compiled(text, Grammar.IDENTITY))
 
 
 def _narrowed(session: Session | None, named: Mapping[str, Source]) -> tuple[Source, ...] | None:
@@ -317,11 +354,14 @@ def _narrowed(session: Session | None, named: Mapping[str, Source]) -> tuple[Sou
     if session is None:
         return None
     if not session.is_of_role:
-        limits = documents.compiled(_LIMITS_OF_SESSION_TOKENS)
+        limits = compiled(_LIMITS_OF_SESSION_TOKENS, Grammar.IDENTITY)
         return (Source("the limits of credentials of GetSessionToken", limits),)
     if not session.is_narrowed:
         return None
     return (
-        *(Source("the session policy", documents.compiled(text)) for text in session.policies),
+        *(
+            Source("the session policy", compiled(text, Grammar.IDENTITY))
+            for text in session.policies
+        ),
         *(named[arn] for arn in session.policy_arns if arn in named),
     )

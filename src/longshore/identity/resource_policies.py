@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
 from longshore.errors import InvalidParameter
 from longshore.identity import authorization, principals
 from longshore.identity.authorization import Need
+from longshore.identity.principals import NoSuchPrincipal
 from longshore.registry import policies, registry_policies, repository_policies
 from longshore.registry.policies import InvalidPolicy
 
@@ -53,7 +55,7 @@ def set_on_repository(
     document = read(context, text, Grammar.REPOSITORY)
     need = Need.on(registry, name, "ecr:SetRepositoryPolicy")
     if not force and not authorization.would_allow(
-        context, principal, need, surroundings, document.policy
+        context, principal, need, surroundings, document.source
     ):
         raise InvalidParameter.at("PolicyText", _LOCKED_OUT)
     repository_policies.put(context, registry, name, document)
@@ -78,7 +80,8 @@ def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
         InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
     """
     document = policies.read(text, grammar)
-    for named in sorted(document.policy.principals()):
-        if not principals.exists(context, named):
-            raise InvalidPolicy(grammar, f"There is no principal '{named}'")
-    return document
+    try:
+        bindings = principals.bindings(context, document.policy.principals())
+    except NoSuchPrincipal as error:
+        raise InvalidPolicy(grammar, f"There is no principal '{error.named}'") from None
+    return replace(document, bindings=bindings)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, insert, select
 
+from longshore.access.policy.compiled import compiled
+from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Source
 from longshore.errors import ExpiredToken, UnrecognizedClient
 from longshore.identity import documents, identities, principals, words
@@ -258,9 +260,12 @@ def _find(context: Context, token_id: str) -> _Known:
         if row is None:
             raise _NoSuchToken
         principal = principals.of_identity(tx, Identity.of(row))
-    scope = Source(f"the scope of the robot token {token_id}", documents.compiled(row.scope))
+    scope = Source(
+        f"the scope of the robot token {token_id}", compiled(row.scope, Grammar.IDENTITY)
+    )
     narrowed = replace(principal.policies, session=(scope,))
-    return _Known(row.digest, replace(principal, policies=narrowed), row.expires_at)
+    principal = replace(principal, policies=narrowed, credential_id=token_id)
+    return _Known(row.digest, principal, row.expires_at)
 
 
 def _token(row: Row[Any]) -> RobotToken:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, insert, select, update
 
 from longshore.access.policy.documents import Grammar
+from longshore.access.policy.principals import UNBOUND, Bindings
 from longshore.identity import boundaries, documents, identities, principals, words
 from longshore.identity.errors import (
     MalformedPolicyDocument,
@@ -17,6 +18,7 @@ from longshore.identity.errors import (
 )
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
+from longshore.identity.principals import NoSuchPrincipal
 from longshore.metadata import schema
 from longshore.registry.slices import Slice
 
@@ -43,12 +45,14 @@ class Role:
         identity: what it has in common with users and groups.
         trust_policy: who may be it, as it was written.
         max_session_seconds: how long a session of it may last.
+        trust_bindings: to whom the ARNs belonged that the trust policy names, when it was set.
     """
 
     identity: Identity
     trust_policy: str
     description: str
     max_session_seconds: int
+    trust_bindings: Bindings
 
 
 def create(
@@ -72,7 +76,7 @@ def create(
             is too large, or the duration is none.
         NoSuchEntity: the permissions boundary doesn't exist.
     """
-    _check_trust_policy(context, trust_policy)
+    trust_bindings = _check_trust_policy(context, trust_policy)
     words.check_description(description)
     _check_duration(max_session_seconds)
     with context.database.write() as tx:
@@ -86,9 +90,10 @@ def create(
                 trust_policy=trust_policy,
                 description=description,
                 max_session_seconds=max_session_seconds,
+                trust_bindings=trust_bindings,
             )
         )
-    return Role(identity, trust_policy, description, max_session_seconds)
+    return Role(identity, trust_policy, description, max_session_seconds, trust_bindings)
 
 
 def get(context: Context, account: str, name: str) -> Role:
@@ -164,8 +169,9 @@ def put_trust_policy(context: Context, account: str, name: str, trust_policy: st
         MalformedPolicyDocument: the trust policy isn't one, or names who doesn't exist.
         QuotaExceeded: it is too large.
     """
-    _check_trust_policy(context, trust_policy)
-    _write(context, account, name, {"trust_policy": trust_policy})
+    trust_bindings = _check_trust_policy(context, trust_policy)
+    columns: dict[str, object] = {"trust_policy": trust_policy, "trust_bindings": trust_bindings}
+    _write(context, account, name, columns)
 
 
 def remove(context: Context, account: str, name: str) -> None:
@@ -186,13 +192,17 @@ def _write(context: Context, account: str, name: str, columns: dict[str, object]
             tx.execute(update(_table).where(_table.c.id == role.id).values(columns))
 
 
-def _check_trust_policy(context: Context, text: str) -> None:
+def _check_trust_policy(context: Context, text: str) -> dict[str, str]:
+    """Return to whom the ARNs belong that it names."""
     policy = documents.checked(text, Grammar.TRUST)
     if documents.size(text) > _LARGEST_TRUST_POLICY:
         raise QuotaExceeded.of("ACLSizePerRole", _LARGEST_TRUST_POLICY)
-    for principal in sorted(policy.principals()):
-        if not principals.exists(context, principal):
-            raise MalformedPolicyDocument(f'Invalid principal in policy: "AWS":"{principal}"')
+    try:
+        return principals.bindings(context, policy.principals())
+    except NoSuchPrincipal as error:
+        raise MalformedPolicyDocument(
+            f'Invalid principal in policy: "AWS":"{error.named}"'
+        ) from None
 
 
 def _check_duration(seconds: int) -> None:
@@ -211,11 +221,23 @@ def _check_duration(seconds: int) -> None:
 def _query(account: str) -> Select[Any]:
     identity = schema.identities
     return (
-        select(identity, _table.c.trust_policy, _table.c.description, _table.c.max_session_seconds)
+        select(
+            identity,
+            _table.c.trust_policy,
+            _table.c.trust_bindings,
+            _table.c.description,
+            _table.c.max_session_seconds,
+        )
         .join(_table, _table.c.id == identity.c.id)
         .where(identity.c.account == account)
     )
 
 
 def _role(row: Row[Any]) -> Role:
-    return Role(Identity.of(row), row.trust_policy, row.description, row.max_session_seconds)
+    return Role(
+        Identity.of(row),
+        row.trust_policy,
+        row.description,
+        row.max_session_seconds,
+        row.trust_bindings or UNBOUND,
+    )

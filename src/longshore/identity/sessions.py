@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from longshore.access.policy import subjects
+from longshore.access.policy.compiled import compiled
 from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Policies, Source, decide
 from longshore.access.policy.subjects import Subject
@@ -345,8 +346,10 @@ def _find_role(context: Context, arn: str) -> Role | None:
 
 
 def _trust(role: Role | None) -> Source:
-    text = _TRUSTS_NOBODY if role is None else role.trust_policy
-    return Source("the role trust policy", documents.compiled(text, Grammar.TRUST))
+    name = "the role trust policy"
+    if role is None:
+        return Source(name, compiled(_TRUSTS_NOBODY, Grammar.TRUST))
+    return Source(name, compiled(role.trust_policy, Grammar.TRUST), role.trust_bindings)
 
 
 def _account_of(arn: str) -> str:

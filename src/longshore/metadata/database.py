@@ -85,7 +85,8 @@ class Database:
                 registry forget, such as an unfinished upload. A kill of the process loses
                 neither kind.
             content_only: whether nothing is changed but what pushes and pulls change and what
-                work follows from it: uploads, blobs, layers, images and their tags, jobs, events.
+                work follows from them: uploads, blobs, layers, images, their tags and their
+                pulls, jobs, events.
         """
         with _disk_full_as_refusal():
             if self.is_sqlite:

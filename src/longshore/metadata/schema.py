@@ -58,6 +58,12 @@ def _part_of_repository() -> Column[int]:
     )
 
 
+def _bindings(name: str) -> Column[dict[str, str]]:
+    # To whom the ARNs belonged that a policy names when it was set: ids by ARNs. Policies of before
+    # have none, and are about whoever has the ARN.
+    return Column(name, JSON(none_as_null=True))
+
+
 def _document() -> Column[str]:
     return Column("document", Text, nullable=False)
 
@@ -92,6 +98,7 @@ roles = Table(
     Column("trust_policy", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("max_session_seconds", Integer, nullable=False),
+    _bindings("trust_bindings"),
 )
 
 group_members = Table(
@@ -258,6 +265,7 @@ repository_policies = Table(
     metadata,
     _part_of_repository(),
     Column("document", Text, nullable=False),
+    _bindings("bindings"),
 )
 
 registry_policies = Table(
@@ -266,6 +274,7 @@ registry_policies = Table(
     Column("account", String(12), primary_key=True),
     Column("region", String(32), primary_key=True),
     Column("document", Text, nullable=False),
+    _bindings("bindings"),
 )
 
 # Lifecycle policies, as they are shown: in ECR's normal form.
@@ -330,6 +339,7 @@ repository_creation_templates = Table(
     Column("tag_mutability_exclusions", JSON, nullable=False),
     # In ECR's normal form; empty for none.
     Column("repository_policy", Text, nullable=False),
+    _bindings("policy_bindings"),
     # As it was given; empty for none.
     Column("lifecycle_policy", Text, nullable=False),
     Column("applied_for", JSON, nullable=False),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from longshore.access.policy.principals import UNBOUND, Bindings
 from longshore.errors import (
     InvalidParameter,
     InvalidTagParameter,
@@ -71,6 +72,7 @@ class CreationTemplate:
         prefix: as it was given, `ROOT` for the one that is for all.
         tags: the resource tags of a repository.
         repository_policy: in ECR's normal form; "" for none.
+        policy_bindings: to whom the ARNs belonged that it names, when it was set.
         lifecycle_policy: as it was given; "" for none.
         applied_for: for what it counts.
         role_arn: the role that creates the repositories; "" for the registry itself.
@@ -85,6 +87,7 @@ class CreationTemplate:
     tags: Mapping[str, str] = field(default_factory=dict)
     mutability: TagMutability = field(default_factory=TagMutability)
     repository_policy: str = ""
+    policy_bindings: Bindings = field(default_factory=lambda: UNBOUND)
     lifecycle_policy: str = ""
     applied_for: tuple[Scenario, ...] = ()
     role_arn: str = ""
@@ -104,6 +107,7 @@ class Changes:
     mode: Mode | None = None
     exclusions: tuple[str, ...] | None = None
     repository_policy: str | None = None
+    policy_bindings: Bindings | None = None
     lifecycle_policy: str | None = None
     applied_for: tuple[Scenario, ...] | None = None
     role_arn: str | None = None
@@ -206,7 +210,9 @@ def create_repository(context: Context, name: str, template: CreationTemplate) -
             tags=template.tags,
         )
         if template.repository_policy:
-            repository_policies.write(tx, repository.id, template.repository_policy)
+            repository_policies.write(
+                tx, repository.id, template.repository_policy, template.policy_bindings
+            )
         if template.lifecycle_policy:
             policy = LifecyclePolicy(normal_form(template.lifecycle_policy))
             lifecycle_policies.write(tx, repository.id, policy)
@@ -251,6 +257,7 @@ def _changed(context: Context, template: CreationTemplate, changes: Changes) -> 
             ("tags", changes.tags),
             ("mutability", _mutability(template.mutability, changes)),
             ("repository_policy", changes.repository_policy),
+            ("policy_bindings", changes.policy_bindings),
             ("lifecycle_policy", changes.lifecycle_policy),
             ("applied_for", changes.applied_for),
             ("role_arn", changes.role_arn),
@@ -328,6 +335,7 @@ def _columns(template: CreationTemplate) -> dict[str, object]:
         "tag_mutability": template.mutability.mode.value,
         "tag_mutability_exclusions": list(template.mutability.exclusions),
         "repository_policy": template.repository_policy,
+        "policy_bindings": dict(template.policy_bindings),
         "lifecycle_policy": template.lifecycle_policy,
         "applied_for": [scenario.value for scenario in template.applied_for],
         "custom_role_arn": template.role_arn,
@@ -347,6 +355,7 @@ def _template(row: Row[Any]) -> CreationTemplate:
         tags=row.resource_tags,
         mutability=TagMutability(Mode(row.tag_mutability), tuple(row.tag_mutability_exclusions)),
         repository_policy=row.repository_policy,
+        policy_bindings=row.policy_bindings or UNBOUND,
         lifecycle_policy=row.lifecycle_policy,
         applied_for=tuple(Scenario(each) for each in row.applied_for),
         role_arn=row.custom_role_arn,

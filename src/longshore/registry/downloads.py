@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from longshore.access.sealing import BrokenSeal
@@ -38,12 +39,28 @@ def ticket(context: Context, registry: Registry, repository: str, digest: Digest
     return context.server_key.seal_for(_PURPOSE).close_text(claims.encode())
 
 
-def redeem(context: Context, ticket: str) -> tuple[Layer, BinaryIO]:
-    """Open the layer that a ticket was made for.
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The layer that a ticket was made for."""
+
+    registry: Registry
+    repository: str
+    digest: Digest
+
+    def open(self, context: Context) -> tuple[Layer, BinaryIO]:
+        """Open the layer.
+
+        Raises:
+            LayersNotFound, RepositoryNotFound: the repository no longer holds it, or is gone.
+        """
+        return layers.open_layer(context, self.registry, self.repository, self.digest)
+
+
+def read(context: Context, ticket: str) -> Download:
+    """Return what a ticket was made for.
 
     Raises:
-        AccessDenied: the ticket isn't one, or its time is over.
-        LayersNotFound: the repository no longer holds the layer.
+        AccessDenied: it isn't one, or its time is over.
     """
     try:
         claims = json.loads(context.server_key.seal_for(_PURPOSE).open_text(ticket))
@@ -51,9 +68,6 @@ def redeem(context: Context, ticket: str) -> tuple[Layer, BinaryIO]:
         raise AccessDenied("The download URL isn't valid. Ask for a new one.") from None
     if context.clock() >= claims["expires"]:
         raise AccessDenied("The download URL has expired. Ask for a new one.")
-    return layers.open_layer(
-        context,
-        Registry(*claims["registry"]),
-        claims["repository"],
-        Digest.parse(claims["digest"]),
+    return Download(
+        Registry(*claims["registry"]), claims["repository"], Digest.parse(claims["digest"])
     )

@@ -1,20 +1,24 @@
-"""The images of a repository as lifecycle rules look at them, a page at a time."""
+"""The images of a repository as lifecycle rules look at them, a page at a time.
+
+A page is read by one index, in its order, and what else is to be known of its images is looked up
+by their ids and digests: joins, a database may decide to do for all pages at each.
+"""
 
 from __future__ import annotations
 
 import heapq
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Select, and_, exists, or_, select
+from sqlalchemy import Select, or_, select
 
 from longshore.metadata import schema
 from longshore.registry.lifecycle_rules import Image, StorageClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Column, ColumnElement, Connection, Row
+    from sqlalchemy import Column, ColumnElement, Connection
 
     from longshore.registry.repositories import Repository
 
@@ -23,29 +27,17 @@ _PAGE = 1_000
 # What opens a transaction for each page: a large repository mustn't be read in one.
 Read: TypeAlias = "Callable[[], AbstractContextManager[Connection]]"
 
-_image = schema.images
-_subject = schema.images.alias("subjects")
-_referrer = schema.images.alias("referrers")
-
-_is_awaited = or_(
-    exists().where(schema.image_children.c.image_id == _image.c.id),
-    exists().where(
-        _referrer.c.repository_id == _image.c.repository_id, _referrer.c.subject == _image.c.digest
-    ),
-)
+_IMAGE = schema.images
+# Not the annotations, which may be megabytes.
 _FACTS: Select[Any] = select(
-    _image.c.id,
-    _image.c.digest,
-    _image.c.pushed_at,
-    _image.c.storage_class,
-    _image.c.last_pulled_at,
-    _image.c.archived_at,
-    _image.c.activated_at,
-    _subject.c.id.label("subject_id"),
-    _is_awaited.label("is_awaited"),
-).outerjoin(
-    _subject,
-    and_(_subject.c.repository_id == _image.c.repository_id, _subject.c.digest == _image.c.subject),
+    _IMAGE.c.id,
+    _IMAGE.c.digest,
+    _IMAGE.c.subject,
+    _IMAGE.c.pushed_at,
+    _IMAGE.c.storage_class,
+    _IMAGE.c.last_pulled_at,
+    _IMAGE.c.archived_at,
+    _IMAGE.c.activated_at,
 )
 
 
@@ -57,71 +49,62 @@ def all_of(read: Read, repository: Repository) -> Iterator[Image]:
 
 def youngest_first(read: Read, repository: Repository) -> Iterator[Image]:
     """Yield the images that rules select from: all but the referrers whose subjects are there."""
+    pushed, restored = _IMAGE.c.pushed_at, _IMAGE.c.activated_at
     return heapq.merge(
-        _by_age(read, repository, _image.c.pushed_at, _image.c.activated_at.is_(None)),
-        _by_age(read, repository, _image.c.activated_at, _image.c.activated_at.is_not(None)),
+        _by_age(read, repository, pushed, restored.is_(None)),
+        _by_age(read, repository, restored, restored.is_not(None)),
         key=lambda image: (image.active_since, image.id),
         reverse=True,
     )
 
 
-def find(tx: Connection, repository: Repository, ids: Sequence[int]) -> list[Image]:
+def find(tx: Connection, repository: Repository, ids: Collection[int]) -> list[Image]:
     """Return those of the images that are still there, in no order."""
-    query = _FACTS.where(_image.c.repository_id == repository.id, _image.c.id.in_(ids))
-    return _images(tx, repository, tx.execute(query).all())
+    return _images(tx, repository, _FACTS.where(_IMAGE.c.id.in_(ids)))
 
 
 def referrers_of(tx: Connection, repository: Repository, digest: str) -> list[Image]:
     """Return the images that refer to a digest as their subject, oldest first."""
-    query = _FACTS.where(_image.c.repository_id == repository.id, _image.c.subject == digest)
-    return _images(tx, repository, tx.execute(query.order_by(_image.c.id)).all())
+    query = _FACTS.where(_IMAGE.c.subject == digest).order_by(_IMAGE.c.id)
+    return _images(tx, repository, query)
 
 
 def _by_age(
     read: Read, repository: Repository, moment: Column[Any], those: ColumnElement[bool]
 ) -> Iterator[Image]:
-    query = (
-        _FACTS.where(_image.c.repository_id == repository.id, _subject.c.id.is_(None), those)
-        .order_by(moment.desc(), _image.c.id.desc())
-        .limit(_PAGE)
-    )
+    query = _FACTS.where(those).order_by(moment.desc(), _IMAGE.c.id.desc()).limit(_PAGE)
     page = _page(read, repository, query)
     while page:
-        yield from page
+        yield from (image for image in page if image.subject is None)
         last = page[-1]
-        page = _page(
-            read,
-            repository,
-            # The first condition is what an index can use.
-            query.where(
-                moment <= last.active_since,
-                or_(moment < last.active_since, _image.c.id < last.id),
-            ),
+        # The first condition is what an index can use.
+        beyond = query.where(
+            moment <= last.active_since, or_(moment < last.active_since, _IMAGE.c.id < last.id)
         )
+        page = _page(read, repository, beyond)
 
 
 def _referrers(read: Read, repository: Repository) -> Iterator[Image]:
-    query = (
-        _FACTS.where(_image.c.repository_id == repository.id, _subject.c.id.is_not(None))
-        .order_by(_image.c.id)
-        .limit(_PAGE)
-    )
+    query = _FACTS.where(_IMAGE.c.subject.is_not(None)).order_by(_IMAGE.c.id).limit(_PAGE)
     page = _page(read, repository, query)
     while page:
-        yield from page
-        page = _page(read, repository, query.where(_image.c.id > page[-1].id))
+        yield from (image for image in page if image.subject is not None)
+        page = _page(read, repository, query.where(_IMAGE.c.id > page[-1].id))
 
 
 def _page(read: Read, repository: Repository, query: Select[Any]) -> list[Image]:
     with read() as tx:
-        return _images(tx, repository, tx.execute(query).all())
+        return _images(tx, repository, query)
 
 
-def _images(tx: Connection, repository: Repository, rows: Sequence[Row[Any]]) -> list[Image]:
+def _images(tx: Connection, repository: Repository, query: Select[Any]) -> list[Image]:
+    rows = tx.execute(query.where(_IMAGE.c.repository_id == repository.id)).all()
     if not rows:
         return []
-    tags = _tags(tx, [row.id for row in rows])
-    parents = _parents(tx, repository, [row.digest for row in rows])
+    ids, digests = [row.id for row in rows], [row.digest for row in rows]
+    tags, parents = _tags(tx, ids), _parents(tx, repository, digests)
+    subjects = _subjects(tx, repository, {row.subject for row in rows if row.subject})
+    indexes, referred_to = _indexes(tx, ids), _referred_to(tx, repository, digests)
     return [
         Image(
             id=row.id,
@@ -133,8 +116,8 @@ def _images(tx: Connection, repository: Repository, rows: Sequence[Row[Any]]) ->
             archived_at=row.archived_at,
             activated_at=row.activated_at,
             parents=tuple(parents.get(row.digest, ())),
-            subject=row.subject_id,
-            is_awaited=bool(row.is_awaited),
+            subject=subjects.get(row.subject),
+            is_awaited=row.id in indexes or row.digest in referred_to,
         )
         for row in rows
     ]
@@ -160,3 +143,29 @@ def _parents(
     for row in tx.execute(query):
         found.setdefault(row.digest, []).append(row.image_id)
     return found
+
+
+def _subjects(tx: Connection, repository: Repository, digests: set[str]) -> dict[str | None, int]:
+    """Return the ids of those of the subjects that the repository has."""
+    if not digests:
+        return {}
+    query = select(_IMAGE.c.digest, _IMAGE.c.id).where(
+        _IMAGE.c.repository_id == repository.id, _IMAGE.c.digest.in_(digests)
+    )
+    return {row.digest: row.id for row in tx.execute(query)}
+
+
+def _indexes(tx: Connection, ids: Sequence[int]) -> set[int]:
+    """Return those of the images that are indexes of others."""
+    index = schema.image_children.c.image_id
+    return set(tx.execute(select(index).where(index.in_(ids)).distinct()).scalars())
+
+
+def _referred_to(tx: Connection, repository: Repository, digests: Sequence[str]) -> set[str]:
+    """Return those of the images that are subjects of others."""
+    query = (
+        select(_IMAGE.c.subject)
+        .where(_IMAGE.c.repository_id == repository.id, _IMAGE.c.subject.in_(digests))
+        .distinct()
+    )
+    return set(tx.execute(query).scalars())

@@ -1,20 +1,21 @@
 """Runs of lifecycle policies: the images that a repository's policy has done with go.
 
 A run evaluates the policy over a repository that everybody goes on using, so what it finds is only
-a suggestion. A few images at a time are taken, in a transaction that locks the repository and asks
-the policy again: an image goes only if the same rule still marks it. What others have taken away
-counts no longer, so that one that has moved up among those to be kept stays; what the run itself
-has taken counts on, as if all rules were applied at one moment. A run that is killed has taken
-whole images or none; the next one goes on.
+a plan, of a few bytes for each image that is to go. A few images at a time are taken, in a
+transaction that locks the repository and asks the policy again: an image goes only if the same rule
+still marks it. What others have taken away counts no longer, so that one that has moved up among
+those to be kept stays; what the run itself has taken counts on, as if all rules were applied at one
+moment. A run that is killed has taken whole images or none; the next one goes on.
 """
 
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections import Counter
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from longshore.errors import RepositoryNotFound
 from longshore.names import Digest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from longshore.clock import Millis
     from longshore.names import Registry
     from longshore.registry.context import Context
+    from longshore.registry.lifecycle_policies import LifecyclePolicy
     from longshore.registry.lifecycle_rules import Action, Image, Rule, Verdict
     from longshore.registry.repositories import Repository
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 _BATCH = 100
 
 REFERENCED = "ImageReferencedByManifestList"
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +73,29 @@ class _Superseded(Exception):
     """The repository or its policy isn't the one that the run began with."""
 
 
-def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
-    """Do what a repository's policy says; yield each outcome once it is committed.
-
-    The run ends early if the policy is replaced or the repository deleted under it.
+def begin(context: Context, registry: Registry, name: str) -> Run:
+    """Begin a run of a repository's policy.
 
     Raises:
         RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
         NotBuiltYet: the policy has a rule that archives.
     """
-    now = context.clock()
     with context.database.read() as tx:
         repository = repositories.find(tx, registry, name)
-        text = lifecycle_policies.find(tx, repository).text
-    lifecycle_policies.check_built(parse(text))
-    with suppress(_Superseded):
-        yield from _Run(context, repository, text, now).outcomes()
-        with context.database.write() as tx:
-            lifecycle_policies.note_evaluation(tx, repository, text, now)
+        policy = lifecycle_policies.find(tx, repository)
+    rules = parse(policy.text)
+    lifecycle_policies.check_built(rules)
+    return Run(context, repository, policy, rules)
+
+
+def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
+    """Do what a repository's policy says; yield each outcome once it is committed.
+
+    Raises:
+        RepositoryNotFound, LifecyclePolicyNotFound, NotBuiltYet: see `begin`.
+    """
+    for outcomes in begin(context, registry, name).batches():
+        yield from outcomes
 
 
 def foresee(
@@ -113,80 +122,149 @@ def foresee(
         yield Outcome.of(verdict.image, verdict.rule, failure)
 
 
-class _Run:
-    """One run of a repository's policy."""
+class Run:
+    """One run of a repository's policy.
 
-    def __init__(self, context: Context, repository: Repository, text: str, now: Millis) -> None:
+    Attributes:
+        repository: the repository.
+        policy: its policy, as it is when the run begins.
+        rules: what the policy says.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        repository: Repository,
+        policy: LifecyclePolicy,
+        rules: tuple[Rule, ...],
+    ) -> None:
+        self.repository = repository
+        self.policy = policy
+        self.rules = rules
         self._context = context
-        self._repository = repository
-        self._text = text
-        self._rules = parse(text)
-        self._now = now
+        self._now = context.clock()
+        self._rules_by_priority = {rule.priority: rule for rule in rules}
         # How many of the images that a rule would keep the run has taken for other rules.
         self._taken: Counter[int] = Counter()
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Do it; yield each outcome once it is committed."""
-        shown = lifecycle_images.all_of(self._context.database.read, self._repository)
-        for batch in _batches(evaluate(self._rules, shown, self._now)):
-            due = [verdict for verdict in batch if not verdict.is_protected]
-            if due:
-                yield from self._take(due)
-            for verdict in batch:
-                if verdict.is_protected:
-                    yield Outcome.of(verdict.image, verdict.rule, REFERENCED)
+    def batches(self) -> Iterator[list[Outcome]]:
+        """Do it; yield the outcomes of each transaction when it is committed.
 
-    def _take(self, due: list[Verdict]) -> list[Outcome]:
+        The run ends early if the policy is replaced or the repository deleted under it.
+        """
+        plan = _Plan()
+        shown = lifecycle_images.all_of(self._context.database.read, self.repository)
+        for verdicts in _batches(evaluate(self.rules, shown, self._now)):
+            kept = [verdict for verdict in verdicts if verdict.is_protected]
+            if kept:
+                yield [Outcome.of(verdict.image, verdict.rule, REFERENCED) for verdict in kept]
+            plan.add(verdict for verdict in verdicts if not verdict.is_protected)
+        with suppress(_Superseded):
+            for due in _batches(plan.steps()):
+                yield self._take(due)
+            with self._context.database.write() as tx:
+                lifecycle_policies.note_evaluation(tx, self.repository, self.policy.text, self._now)
+
+    def _take(self, due: list[_Step]) -> list[Outcome]:
         with self._context.database.write(content_only=True) as tx:
             self._lock(tx)
             marked = self._still_marked(tx, due)
-            expiring = _Expiring(self._context, tx, self._repository)
-            for verdict in due:
-                if verdict.image.subject is not None:
-                    expiring.expire_orphan(verdict.image, verdict.rule)
-                elif verdict.image.id in marked:
-                    expiring.expire(marked[verdict.image.id], verdict.rule)
-        gone = {outcome.digest for outcome in expiring.outcomes if outcome.failure is None}
-        for verdict in due:
-            if verdict.image.digest in gone:
-                self._taken.update(verdict.mark.kept_by)
+            expiring = _Expiring(self._context, tx, self.repository)
+            for step in due:
+                rule = self._rules_by_priority[step.rule_priority]
+                if step.follows:
+                    expiring.expire_orphan(step.image_id, rule)
+                elif step.image_id in marked:
+                    expiring.expire(marked[step.image_id], rule)
+        for step in due:
+            if step.image_id in expiring.expired:
+                self._taken.update(step.kept_by)
         return expiring.outcomes
 
     def _lock(self, tx: Connection) -> None:
-        repository = self._repository
+        repository = self.repository
         try:
             found = repositories.find(tx, repository.registry, repository.name, lock=True)
         except RepositoryNotFound:
             raise _Superseded from None
-        if found.id != repository.id or not lifecycle_policies.is_current(tx, found, self._text):
+        if found.id != repository.id or not lifecycle_policies.is_current(
+            tx, found, self.policy.text
+        ):
             raise _Superseded
 
-    def _still_marked(self, tx: Connection, due: list[Verdict]) -> dict[int, Image]:
+    def _still_marked(self, tx: Connection, due: list[_Step]) -> dict[int, Image]:
         """Return those of the images that the same rules still mark, as they are now."""
-        marking = Marking(self._rules, self._now, self._taken)
-        unseen = {verdict.image.id: verdict for verdict in due}
+        marking = Marking(self.rules, self._now, self._taken)
+        unseen = {step.image_id: step for step in due if not step.follows}
         marked: dict[int, Image] = {}
 
         def look_at(image: Image) -> None:
-            mark, verdict = marking.mark(image), unseen.pop(image.id, None)
+            mark, step = marking.mark(image), unseen.pop(image.id, None)
             # Younger or under another rule than it was, its place isn't what it was, either.
             if (
                 mark is not None
-                and verdict is not None
-                and mark.rule == verdict.rule
-                and image.active_since == verdict.image.active_since
+                and step is not None
+                and mark.rule.priority == step.rule_priority
+                and image.active_since == step.active_since
             ):
                 marked[image.id] = image
 
-        for image in lifecycle_images.youngest_first(lambda: nullcontext(tx), self._repository):
-            if marking.is_full:
-                break
+        shown = lifecycle_images.youngest_first(lambda: nullcontext(tx), self.repository)
+        while not marking.is_full and (image := next(shown, None)) is not None:
             look_at(image)
         # The others are older than all that has been counted, or referrers by now.
-        for image in lifecycle_images.find(tx, self._repository, list(unseen)):
+        for image in lifecycle_images.find(tx, self.repository, unseen):
             if image.subject is None:
                 look_at(image)
         return marked
+
+
+class _Step(NamedTuple):
+    """An image that is to go, and what it was when that was found out.
+
+    Attributes:
+        image_id: the image.
+        rule_priority: by which rule.
+        active_since: how young it was.
+        follows: whether it goes because its subject does.
+        kept_by: the rules that count it among those they keep.
+    """
+
+    image_id: int
+    rule_priority: int
+    active_since: Millis
+    follows: bool
+    kept_by: tuple[int, ...]
+
+
+class _Plan:
+    """The steps of a run, in as little memory as they take."""
+
+    def __init__(self) -> None:
+        self._ids = array("q")
+        self._priorities = array("i")
+        self._active_since = array("q")
+        self._follows = bytearray()
+        # Of few images, at most as many as the rules keep.
+        self._kept_by: dict[int, tuple[int, ...]] = {}
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        """Add what verdicts say, in their order."""
+        for verdict in verdicts:
+            image, mark = verdict.image, verdict.mark
+            self._ids.append(image.id)
+            self._priorities.append(mark.rule.priority)
+            self._active_since.append(image.active_since)
+            self._follows.append(image.subject is not None)
+            if mark.kept_by:
+                self._kept_by[image.id] = mark.kept_by
+
+    def steps(self) -> Iterator[_Step]:
+        """Yield the steps."""
+        columns = (self._ids, self._priorities, self._active_since, self._follows)
+        for image_id, priority, active_since, follows in zip(*columns, strict=True):
+            kept_by = self._kept_by.get(image_id, ())
+            yield _Step(image_id, priority, active_since, bool(follows), kept_by)
 
 
 class _Expiring:
@@ -194,6 +272,7 @@ class _Expiring:
 
     def __init__(self, context: Context, tx: Connection, repository: Repository) -> None:
         self.outcomes: list[Outcome] = []
+        self.expired: set[int] = set()
         self._context = context
         self._tx = tx
         self._repository = repository
@@ -209,16 +288,17 @@ class _Expiring:
                 continue
             images.remove(self._tx, self._context, self._repository, digest)
             self.outcomes.append(Outcome.of(image, rule))
+            self.expired.add(image.id)
             expiring += lifecycle_images.referrers_of(self._tx, self._repository, image.digest)
 
-    def expire_orphan(self, image: Image, rule: Rule) -> None:
+    def expire_orphan(self, image_id: int, rule: Rule) -> None:
         """Delete a referrer that an index kept when its subject went, and keeps no longer."""
-        for found in lifecycle_images.find(self._tx, self._repository, [image.id]):
+        for found in lifecycle_images.find(self._tx, self._repository, [image_id]):
             if found.subject is None:
                 self.expire(found, rule)
 
 
-def _batches(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
-    iterator = iter(verdicts)
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
     while batch := list(itertools.islice(iterator, _BATCH)):
         yield batch

@@ -6,12 +6,13 @@ What they permit is decided elsewhere (`longshore.identity.authorization`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar, MalformedPolicy, Policy, parse
+from longshore.access.policy.evaluation import Source
+from longshore.access.policy.principals import UNBOUND, Bindings
 from longshore.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ _MEMBERS_OF_STATEMENT = (
     "Condition",
 )
 
-# What a text means never changes, whatever happens in the database.
-_MOST_COMPILED = 4_096
-
 
 class InvalidPolicy(InvalidParameter):
     """A policy of a repository or of a registry breaks the policy language, or names nobody.
@@ -56,10 +54,25 @@ class InvalidPolicy(InvalidParameter):
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
-    """A policy in ECR's normal form, and what it means."""
+    """A policy in ECR's normal form, and what it means.
+
+    Attributes:
+        bindings: to whom the ARNs belong that it names.
+    """
 
     text: str
     policy: Policy
+    bindings: Bindings = field(default_factory=lambda: UNBOUND)
+
+    @property
+    def source(self) -> Source:
+        """The policy, as it counts in a decision."""
+        return source(self.policy, self.bindings)
+
+
+def source(policy: Policy, bindings: Bindings) -> Source:
+    """Return a policy as it counts in a decision."""
+    return Source(f"the {_KINDS[policy.grammar]} policy", policy, bindings)
 
 
 def read(text: str, grammar: Grammar) -> PolicyDocument:
@@ -73,16 +86,6 @@ def read(text: str, grammar: Grammar) -> PolicyDocument:
     except MalformedPolicy as error:
         raise InvalidPolicy(grammar, str(error)) from error
     return PolicyDocument(normalised(text), policy)
-
-
-@lru_cache(maxsize=_MOST_COMPILED)
-def compiled(text: str, grammar: Grammar) -> Policy:
-    """Return a policy that was checked when it was set.
-
-    Raises:
-        MalformedPolicy: it isn't one; nobody may be let in on a guess at what it denies.
-    """
-    return parse(text, grammar)
 
 
 def normalised(text: str) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, select
 
+from longshore.access.policy.compiled import compiled
 from longshore.access.policy.documents import Grammar
+from longshore.access.policy.principals import UNBOUND
 from longshore.errors import RepositoryNotFound
 from longshore.metadata import schema
 from longshore.registry import account_settings, policies
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Table
 
-    from longshore.access.policy.documents import Policy
+    from longshore.access.policy.evaluation import Source
+    from longshore.access.policy.principals import Bindings
     from longshore.names import Registry
     from longshore.registry.context import Context
 
@@ -34,9 +37,9 @@ class PoliciesInForce:
         tags: the repository's resource tags.
     """
 
-    registry: Policy | None
+    registry: Source | None
     scope: str
-    repository: Policy | None = None
+    repository: Source | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -66,13 +69,14 @@ def of_repository(context: Context, registry: Registry, name: str) -> PoliciesIn
 def _of_registry(context: Context, registry: Registry) -> PoliciesInForce:
     table = schema.registry_policies
     with context.database.read() as tx:
-        text = tx.execute(
-            select(table.c.document).where(
+        row = tx.execute(
+            select(table.c.document, table.c.bindings).where(
                 table.c.account == registry.account, table.c.region == registry.region
             )
-        ).scalar_one_or_none()
+        ).one_or_none()
         scope = account_settings.read(tx, registry, account_settings.REGISTRY_POLICY_SCOPE)
-    return PoliciesInForce(_compiled(text, Grammar.REGISTRY), scope)
+    text, bindings = (None, None) if row is None else (row.document, row.bindings)
+    return PoliciesInForce(_source(text, bindings, Grammar.REGISTRY), scope)
 
 
 def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesInForce:
@@ -87,7 +91,9 @@ def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesI
     query = (
         select(
             on_repository.c.document.label("repository_policy"),
+            on_repository.c.bindings.label("repository_bindings"),
             on_registry.c.document.label("registry_policy"),
+            on_registry.c.bindings.label("registry_bindings"),
             settings.c.value.label("scope"),
             tags.c.key,
             tags.c.value,
@@ -108,10 +114,11 @@ def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesI
         rows = tx.execute(query).all()
     if not rows:
         raise RepositoryNotFound(name, registry.account)
+    first = rows[0]
     return PoliciesInForce(
-        registry=_compiled(rows[0].registry_policy, Grammar.REGISTRY),
-        scope=rows[0].scope or account_settings.unset(account_settings.REGISTRY_POLICY_SCOPE),
-        repository=_compiled(rows[0].repository_policy, Grammar.REPOSITORY),
+        registry=_source(first.registry_policy, first.registry_bindings, Grammar.REGISTRY),
+        scope=first.scope or account_settings.unset(account_settings.REGISTRY_POLICY_SCOPE),
+        repository=_source(first.repository_policy, first.repository_bindings, Grammar.REPOSITORY),
         tags={row.key: row.value for row in rows if row.key is not None},
     )
 
@@ -121,5 +128,5 @@ def _same_registry(table: Table) -> ColumnElement[bool]:
     return and_(table.c.account == repositories.c.account, table.c.region == repositories.c.region)
 
 
-def _compiled(text: str | None, grammar: Grammar) -> Policy | None:
-    return None if text is None else policies.compiled(text, grammar)
+def _source(text: str | None, bindings: Bindings | None, grammar: Grammar) -> Source | None:
+    return None if text is None else policies.source(compiled(text, grammar), bindings or UNBOUND)

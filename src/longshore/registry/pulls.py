@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -42,19 +42,27 @@ class PulledImage:
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """What was pulled since the last time that pulls were written down."""
+class _Tally:
+    """The pulls of an image by one principal: when the last was, and how many there were."""
 
-    # When whoever it was (the ARN of a user or of a role, or "") pulled an image last.
-    times: dict[tuple[PulledImage, str], Millis] = field(default_factory=dict)
-    counts: Counter[_Named] = field(default_factory=Counter)
+    last: Millis
+    count: int
+
+    def add(self, last: Millis, count: int) -> None:
+        """Take further ones in."""
+        self.last = max(self.last, last)
+        self.count += count
+
+
+# By the image, and by the ARN of a user or of a role, or "".
+_Gathered: TypeAlias = dict[tuple[PulledImage, str], _Tally]
 
 
 class Pulls:
     """The pulls of one process that aren't written down yet. Threads share it."""
 
     def __init__(self) -> None:
-        self._gathered = _Gathered()
+        self._gathered: _Gathered = {}
         self._lock = threading.Lock()
 
     def note(self, image: PulledImage, principal_arn: str, now: Millis) -> None:
@@ -66,31 +74,30 @@ class Pulls:
             now: when.
         """
         with self._lock:
-            times = self._gathered.times
-            key = image, principal_arn
-            times[key] = max(times.get(key, now), now)
-            self._gathered.counts[image.registry, image.repository] += 1
+            self._add((image, principal_arn), now, 1)
 
     def write(self, context: Context) -> None:
         """Write down what was gathered, in one transaction; what can't be written is kept."""
         with self._lock:
-            gathered, self._gathered = self._gathered, _Gathered()
-        if not gathered.counts:
+            gathered, self._gathered = self._gathered, {}
+        if not gathered:
             return
         try:
             # Who loses the last pulls in a power cut has lost no more than by a kill.
             with context.database.write(durable=False, content_only=True) as tx:
                 _write(tx, gathered)
         except Exception:
-            self._take_back(gathered)
+            with self._lock:
+                for key, tally in gathered.items():
+                    self._add(key, tally.last, tally.count)
             raise
 
-    def _take_back(self, gathered: _Gathered) -> None:
-        with self._lock:
-            later = self._gathered.times
-            for key, moment in gathered.times.items():
-                later[key] = max(later.get(key, moment), moment)
-            self._gathered.counts += gathered.counts
+    def _add(self, key: tuple[PulledImage, str], last: Millis, count: int) -> None:
+        tally = self._gathered.get(key)
+        if tally is None:
+            self._gathered[key] = _Tally(last, count)
+        else:
+            tally.add(last, count)
 
 
 def counts(context: Context) -> dict[tuple[Registry, str], int]:
@@ -106,11 +113,14 @@ def counts(context: Context) -> dict[tuple[Registry, str], int]:
 
 
 def _write(tx: Connection, gathered: _Gathered) -> None:
+    counts: Counter[_Named] = Counter()
+    for (image, _), tally in gathered.items():
+        counts[image.registry, image.repository] += tally.count
     times = _times(gathered, _exclusions(tx))
-    for named, repository_id in _locked(tx, gathered.counts):
+    for named, repository_id in _locked(tx, counts):
         if named in times:
             tx.execute(_PULLED, [{"repository": repository_id, **row} for row in times[named]])
-        _count(tx, repository_id, gathered.counts[named])
+        _count(tx, repository_id, counts[named])
 
 
 def _times(
@@ -118,9 +128,9 @@ def _times(
 ) -> dict[_Named, list[dict[str, object]]]:
     """Return when each image of each repository was pulled last by whoever counts."""
     latest: dict[PulledImage, Millis] = {}
-    for (image, principal_arn), moment in gathered.times.items():
+    for (image, principal_arn), tally in gathered.items():
         if (image.registry, principal_arn) not in excluded:
-            latest[image] = max(latest.get(image, moment), moment)
+            latest[image] = max(latest.get(image, tally.last), tally.last)
     rows: dict[_Named, list[dict[str, object]]] = {}
     for image, moment in latest.items():
         row: dict[str, object] = {"of": str(image.digest), "moment": moment}

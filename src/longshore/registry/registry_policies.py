@@ -23,7 +23,7 @@ def put(context: Context, registry: Registry, document: PolicyDocument) -> None:
             tx,
             schema.registry_policies,
             key={"account": registry.account, "region": registry.region},
-            values={"document": document.text},
+            values={"document": document.text, "bindings": dict(document.bindings)},
         )
 
 

@@ -14,6 +14,7 @@ from longshore.registry import repositories
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from longshore.access.policy.principals import Bindings
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.policies import PolicyDocument
@@ -23,16 +24,16 @@ def put(context: Context, registry: Registry, name: str, document: PolicyDocumen
     """Set the policy of a repository, in place of the one that it has."""
     with context.database.write() as tx:
         repository = repositories.find(tx, registry, name, lock=True)
-        write(tx, repository.id, document.text)
+        write(tx, repository.id, document.text, document.bindings)
 
 
-def write(tx: Connection, repository_id: int, text: str) -> None:
+def write(tx: Connection, repository_id: int, text: str, bindings: Bindings) -> None:
     """Set the policy of a repository, which is locked or new, in ECR's normal form."""
     upsert(
         tx,
         schema.repository_policies,
         key={"repository_id": repository_id},
-        values={"document": text},
+        values={"document": text, "bindings": dict(bindings)},
     )
 
 

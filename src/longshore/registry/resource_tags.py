@@ -32,12 +32,14 @@ def write(tx: Connection, repository_id: int, tags: Mapping[str, str]) -> None:
     """Set each of `tags`; the others stay.
 
     Raises:
-        InvalidTagParameter: a key is one that only AWS itself may set.
+        InvalidTagParameter: a key is one that only AWS itself may set, or differs from another in
+            case only. Conditions of policies don't tell such two apart.
     """
     if not tags:
         return
     check_keys(tags)
     erase(tx, repository_id, tags.keys())
+    _refuse_alike([*read(tx, repository_id), *tags])
     tx.execute(
         insert(schema.resource_tags),
         [
@@ -80,3 +82,13 @@ def check_count(context: Context, tags: int) -> None:
     most = context.limits.resource_tags_per_repository
     if tags > most:
         raise TooManyTags(f"A repository may have at most {most} tags; this would make it {tags}")
+
+
+def _refuse_alike(keys: Iterable[str]) -> None:
+    known: dict[str, str] = {}
+    for key in keys:
+        other = known.setdefault(key.lower(), key)
+        if other != key:
+            raise InvalidTagParameter(
+                f"Tag parameters are invalid: the keys '{other}' and '{key}' differ in case only"
+            )

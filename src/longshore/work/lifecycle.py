@@ -17,15 +17,18 @@ from longshore.jobs.queue import Terms, enqueue
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import lifecycle_previews, lifecycle_runs
+from longshore.work import lifecycle_audit
 from longshore.work.runner import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Row
 
+    from longshore.audit.trail import Trail
     from longshore.registry.context import Context
     from longshore.registry.lifecycle_runs import Outcome
+    from longshore.registry.repositories import Repository
     from longshore.work.runner import Work
 
 ROUND = "lifecycle policies"
@@ -38,6 +41,7 @@ TERMS_OF_RUN = Terms(attempts=3)
 TERMS_OF_PREVIEW = Terms(attempts=3, first_delay=SECOND)
 
 _PAGE = 500
+_MOST_FAILURES_TOLD = 100
 _log = logging.getLogger(__name__)
 
 
@@ -55,22 +59,47 @@ def enqueue_runs(context: Context, work: Work) -> None:
         work.check()
 
 
-def run(context: Context, work: Work, expired: Callable[[], None] = lambda: None) -> None:
-    """Do what the policy of a repository says, and log it: the handler of `RUN`.
+def carry_out(
+    context: Context, registry: Registry, name: str, *, trail: Trail
+) -> Iterator[Outcome]:
+    """Do what the policy of a repository says, tell the log and the audit, and yield the outcomes.
+
+    Of the images that indexes keep, again in each run, the audit is told of some only.
+
+    Raises:
+        RepositoryNotFound, LifecyclePolicyNotFound, NotBuiltYet: there is nothing to do.
+    """
+    run = lifecycle_runs.begin(context, registry, name)
+    untold = _MOST_FAILURES_TOLD
+    for outcomes in run.batches():
+        done = [outcome for outcome in outcomes if outcome.failure is None]
+        failed = [outcome for outcome in outcomes if outcome.failure is not None]
+        for record in lifecycle_audit.records(run, [*done, *failed[:untold]], context.clock()):
+            trail.write(record)
+        untold = max(0, untold - len(failed))
+        for outcome in done:
+            _log.info("%s", _told(run.repository, outcome))
+        yield from outcomes
+
+
+def run(
+    context: Context, trail: Trail, work: Work, expired: Callable[[], None] = lambda: None
+) -> None:
+    """Do what the policy of a repository says: the handler of `RUN`.
 
     Args:
         context: the store.
+        trail: what is told of each image.
         work: the job.
         expired: is called for each image that has gone.
     """
     registry, name = _repository(work.job.payload)
     counts: Counter[bool] = Counter()
     try:
-        for outcome in lifecycle_runs.run(context, registry, name):
+        for outcome in carry_out(context, registry, name, trail=trail):
             counts[outcome.failure is None] += 1
             if outcome.failure is None:
                 expired()
-                _log.info("%s", told(registry, name, outcome))
             work.check()
     except (RepositoryNotFound, LifecyclePolicyNotFound):
         return
@@ -95,11 +124,10 @@ def fill_preview(context: Context, work: Work) -> None:
         raise
 
 
-def told(registry: Registry, name: str, outcome: Outcome) -> str:
-    """Return a line of the log on what a run did to an image."""
+def _told(repository: Repository, outcome: Outcome) -> str:
     tags = f" ({', '.join(outcome.tags)})" if outcome.tags else ""
     return (
-        f"lifecycle rule {outcome.rule_priority} of {registry.repository_arn(name)} "
+        f"lifecycle rule {outcome.rule_priority} of {repository.arn} "
         f"has expired {outcome.digest}{tags}"
     )
 

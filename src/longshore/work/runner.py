@@ -118,6 +118,7 @@ class Runner:
 
     Attributes:
         worker: who this is, for people.
+        kinds: what it can do.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Runner:
     ) -> None:
         self._context = context
         self._handlers = handlers
+        self.kinds = frozenset(handlers)
         self._terms = {kind: handler.terms for kind, handler in handlers.items()}
         self._sources = sources
         self._poll = poll

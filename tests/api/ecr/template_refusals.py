@@ -24,9 +24,8 @@ PRINCIPAL = (
 POLICY = constraint("PolicyText", "Invalid repository policy provided")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/scanner"
 # Its braces are doubled, for names in braces are filled in.
-ARCHIVING = policy(rule(days=90, status="any", action="transition")).translate(
-    str.maketrans({"{": "{{", "}": "}}"})
-)
+_ARCHIVING = policy(rule(days=90, status="any", action="transition"))
+ARCHIVING = _ARCHIVING.replace("{", "{{").replace("}", "}}")
 
 MAKING = ("CreateRepositoryCreationTemplate", "UpdateRepositoryCreationTemplate")
 NAMING = (*MAKING, "DeleteRepositoryCreationTemplate")
@@ -204,8 +203,8 @@ TEMPLATES = [
         "InvalidParameter",
         constraint(
             "LifecyclePolicyText",
-            "Lifecycle policy validation failure: array is too short: must have at least 1 elements "
-            "but instance has 0 elements\n",
+            "Lifecycle policy validation failure: array is too short: must have at least 1 "
+            "elements but instance has 0 elements\n",
         ),
         "a lifecycle policy that isn't one",
         lifecyclePolicy='{{"rules": []}}',

@@ -323,3 +323,16 @@ def test_the_administrator_may_do_everything_that_nothing_denies(
     arn = f"{IAM}user/administrator"
     assert plain_server.iam.get_user()["User"]["Arn"] == arn
     assert not is_denied(plain_server.query("iam", "GetRole", {"RoleName": "absent"}))
+
+
+def test_what_two_people_ask_of_themselves_are_two_questions(plain_server: RunningServer) -> None:
+    # The requests are the same to the letter, and memory keeps what they need.
+    one, another, denied = (Person.invite(plain_server) for _ in range(3))
+    for each in (one, another):
+        each.may(allow("iam:ListAccessKeys", f"{IAM}user/${{aws:username}}"))
+    denied.may(allow("iam:ListAccessKeys", one.arn))
+
+    for _ in range(2):
+        assert one.query("iam", "ListAccessKeys").status == 200
+        assert another.query("iam", "ListAccessKeys").status == 200
+        assert is_denied(denied.query("iam", "ListAccessKeys"))

@@ -177,3 +177,37 @@ def test_the_administrator_is_told_as_what_they_are(iam: IAMClient) -> None:
     assert decisions(
         iam.simulate_custom_policy(PolicyInputList=[PULL], ActionNames=["ecr:PutImage"])
     ) == ["implicitDeny"]
+
+
+def test_what_is_tried_may_be_as_large_as_what_is_set(iam: IAMClient) -> None:
+    large = policy(*(allow(f"ecr:Action{number}") for number in range(150)))
+    value = {
+        "ContextKeyName": "aws:x",
+        "ContextKeyType": "string",
+        "ContextKeyValues": ["a" * 2_049],
+    }
+    with refused("LimitExceeded"):
+        iam.simulate_custom_policy(PolicyInputList=[large], ActionNames=["ecr:PutImage"])
+    with refused("InvalidInput", ending="It may have up to 2048 characters."):
+        iam.simulate_custom_policy(
+            PolicyInputList=[PULL],
+            ActionNames=["ecr:PutImage"],
+            ContextEntries=[value],  # type: ignore[list-item]
+        )
+
+
+def test_a_page_ends_where_many_statements_were_looked_at(iam: IAMClient) -> None:
+    many = policy(*(allow(f"ecr:A{number}") for number in range(90)))
+    actions = [f"ecr:A{number}" for number in range(60)]
+    pages = list(
+        iam.get_paginator("simulate_custom_policy").paginate(
+            PolicyInputList=[many] * 5, ActionNames=actions, PaginationConfig={"PageSize": 100}
+        )
+    )
+    assert [len(page["EvaluationResults"]) for page in pages] == [44, 16]
+    assert all(
+        len(each["MatchedStatements"]) == 5 for page in pages for each in page["EvaluationResults"]
+    )
+    assert [each["EvalActionName"] for page in pages for each in page["EvaluationResults"]] == (
+        actions
+    )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from longshore.identity import access_keys
 from longshore.names import Digest
 from longshore.settings import LimitSettings
 from longshore.work.collector import Collector
 from tests.api.oci.cases import constraint, contents
+from tests.api.people import Person, allow
 from tests.api.stage import Stage
 from tests.support.images import oci_image
 from tests.support.server import TARGET
@@ -34,11 +36,17 @@ DIGEST = str(Digest.of(CONTENT))
 
 
 @contextmanager
-def begun(stage: Stage, method: str, path: str, *headers: tuple[str, str]) -> Iterator[Wire]:
+def begun(
+    stage: Stage,
+    method: str,
+    path: str,
+    *headers: tuple[str, str],
+    authorization: tuple[str, str] | None = None,
+) -> Iterator[Wire]:
     """Send the head of a request, and go on when the server asks for its body."""
     given = [
         ("Host", stage.server.address),
-        stage.server.authorization,
+        authorization or stage.server.authorization,
         ("Expect", "100-continue"),
         *headers,
     ]
@@ -349,3 +357,30 @@ def test_a_full_disk_leaves_everything_consistent(small_disk: Path, new_server: 
         list(Collector(server.context).run())
     stage.push_blob(os.urandom(2 * MIB))
     assert stage.send("GET", "manifests/1").body == image.content
+
+
+# --- Revoked --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["manifest", "last bytes", "whole"])
+def test_a_key_that_is_revoked_while_bytes_come_completes_nothing(stage: Stage, what: str) -> None:
+    person = Person.invite(stage.server)
+    person.may(allow("ecr:*"))
+    image = oci_image(f"revoked {what}")
+    stage.push(image)
+    answer = person.oci("POST", f"/v2/{stage.name}/blobs/uploads/")
+    upload = answer.headers["docker-upload-uuid"]
+    method, path, body = {
+        "manifest": ("PUT", "manifests/late", image.content),
+        "last bytes": ("PUT", f"blobs/uploads/{upload}?digest={DIGEST}", CONTENT),
+        "whole": ("POST", f"blobs/uploads/?digest={DIGEST}", CONTENT),
+    }[what]
+    headers = ("Content-Type", image.media_type), ("Content-Length", str(len(body)))
+
+    with begun(stage, method, path, *headers, authorization=person.authorization) as connection:
+        access_keys.remove(stage.server.context, person.account, person.name, person.key.id)
+        connection.send(body)
+        assert connection.read_answer().status == 401
+
+    assert stage.send("HEAD", "manifests/late").status == 404
+    assert stage.send("HEAD", f"blobs/{DIGEST}").status == 404

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from longshore.clock import MINUTE
+from tests.api.people import Person
 from tests.api.queries import check_query_refusal, error_of
 from tests.support.server import FORM, TARGET, VERSIONS
 from tests.support.wire import head, wire
@@ -423,3 +424,12 @@ def test_too_many_requests_are_refused(new_server: Callable[..., RunningServer])
             server.query("iam", "ListUsers"), "Throttling", "Rate exceeded", status=400
         )
         assert server.query("iam", "ListGroups").status == 200
+
+
+def test_who_may_not_uses_up_nothing(new_server: Callable[..., RunningServer]) -> None:
+    server = new_server(limits={"rates": {"ListUsers": 1}})
+    stranger = Person.invite(server)
+    with server.clock.stopped():
+        for _ in range(3):
+            assert stranger.query("iam", "ListUsers").status == 403
+        assert server.query("iam", "ListUsers").status == 200

@@ -10,7 +10,7 @@ import pytest
 
 from longshore.clock import HOUR, SECOND
 from tests.api.people import ACCOUNT, OTHER_ACCOUNT, Person, allow, policy
-from tests.api.queries import refused
+from tests.api.queries import error_of, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,3 +214,10 @@ def test_a_key_names_its_account(person: Person, plain_server: RunningServer) ->
         person.client("sts").get_access_key_info(AccessKeyId=stranger.key.id)
     with refused("NoSuchEntity"):
         plain_server.sts.get_access_key_info(AccessKeyId="AKIA" + "A" * 16)
+
+
+def test_a_policy_without_an_arn_does_not_leave_a_session_wide(person: Person) -> None:
+    wish = {"RoleArn": role_arn(make_role(person.server, person.arn)), "RoleSessionName": "ci"}
+    answer = person.query("sts", "AssumeRole", wish | {"PolicyArns.member.1.Arn": "misspelt"})
+    assert answer.status == 400
+    assert error_of(answer)["Message"] == "Each of PolicyArns must have an arn."

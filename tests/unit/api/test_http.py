@@ -50,6 +50,14 @@ def piece(body: bytes, *, more: bool = True) -> dict[str, Any]:
 # --- What was asked -------------------------------------------------------------------------------
 
 
+def test_of_what_a_client_calls_itself_the_beginning_counts() -> None:
+    asked = request(headers=[(b"user-agent", b"docker/27 " * 1_000)])
+
+    assert asked.user_agent == ("docker/27 " * 1_000)[:1_024]
+    assert asked.surroundings("us-east-1").user_agent == asked.user_agent
+    assert request(headers=[]).user_agent is None
+
+
 def test_the_path_stays_as_it_was_sent() -> None:
     asked = request(path="/a/b", raw_path=b"/a%2Fb", query_string=b"c=d")
 

@@ -100,3 +100,17 @@ def test_threads_share_the_bucket(clock: FakeClock) -> None:
     requests = [outcome(lambda: throttle.count("PutImage", HERE)) for _ in range(16)]
 
     assert sorted(at_once(requests)) == ["Throttling"] * 8 + ["done"] * 8
+
+
+def test_the_table_of_buckets_ends_and_those_in_use_stay(clock: FakeClock) -> None:
+    throttle = Throttle({"PutImage": 2}, clock)
+    throttle.count("PutImage", THERE)
+    throttle.count("PutImage", HERE)
+    for number in range(20_000):
+        throttle.count("PutImage", Registry(f"{number:012}", "eu-west-2"))
+        if number == 10_000:
+            throttle.count("PutImage", HERE)
+
+    assert admitted(throttle, 5) == 0
+    throttle.count("PutImage", THERE)
+    throttle.count("PutImage", THERE)

@@ -119,3 +119,18 @@ def test_whatever_a_client_says_stays_on_its_line(text: str) -> None:
     record = told(replace(CALL, user_agent=text, parameters={"name": text}))
     assert record["userAgent"] == text
     assert record["requestParameters"] == {"name": text}
+
+
+def test_what_only_begins_like_an_arn_has_no_account() -> None:
+    record = told(replace(CALL, resources=["arn:aaaa", REPOSITORY]))
+    assert record["resources"] == [
+        {"ARN": "arn:aaaa", "accountId": ""},
+        {"ARN": REPOSITORY, "accountId": "111122223333"},
+    ]
+
+
+def test_nothing_that_a_client_says_makes_a_record_long() -> None:
+    long = "x" * (LONGEST_TEXT + 1)
+    cut = "x" * LONGEST_TEXT + f"… ({LONGEST_TEXT + 1} characters)"
+    record = told(replace(CALL, user_agent=long, error_code="AccessDenied", error_message=long))
+    assert (record["userAgent"], record["errorMessage"]) == (cut, cut)

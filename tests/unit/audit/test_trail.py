@@ -138,3 +138,23 @@ def test_what_can_not_be_written_is_told_in_the_log(
     with caplog.at_level(logging.ERROR):
         trail.write(Note(7))
     assert '{"n": 7}' in caplog.text
+
+
+class Unspeakable:
+    """A record that can't be made."""
+
+    def as_line(self) -> bytes:
+        raise IndexError
+
+
+def test_a_record_that_can_not_be_made_is_told_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trail = Trail(tmp_path / "audit.json", largest=1000, kept=1)
+    with caplog.at_level(logging.ERROR):
+        trail.write(Unspeakable())
+    assert "could not be written" in caplog.text
+    assert "IndexError" in caplog.text
+    trail.write(Note(1))
+    assert numbers(tmp_path / "audit.json") == [1]
+    trail.close()

@@ -97,6 +97,17 @@ def test_the_table_of_nothing_has_only_the_facts() -> None:
     assert "## Targets missed" not in text
 
 
+def test_results_add_to_earlier_ones_and_replace_what_was_measured_again() -> None:
+    kept = RowResult("tags-all", "tags", "s", {"longshore": samples(1)})
+    before = results_of(row("requests/s", samples(1), samples(1)), kept)
+    before.notes = ["Yesterday.", "There was no time left for: manifest GET"]
+    again = row("requests/s", samples(2), samples(1))
+    both = results_of(again).over(before)
+    assert both.rows == [again, kept]
+    assert both.notes == ["Yesterday."]
+    assert len(both.servers) == 1
+
+
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results = results_of(row("s", samples(1, 2), samples(3, 4)))
     results.starts = {"longshore": [Start(0.5, 0.4, [70 << 20, 1 << 20], 60 << 20)]}

@@ -75,9 +75,9 @@ def test_people_get_a_table(data: Path, context: Context) -> None:
     assert lines == []
     put_policy(context, policy(rule(4, more_than=2)))
     _, first, second = lifecycle(data, "run", REPOSITORY).stdout.splitlines()
-    assert first.split()[:3] == [REPOSITORY, str(IMAGES[1].digest), "2"]
-    assert first.split()[4:] == ["expire", "4", "-"]
-    assert second.split()[4:] == ["expire", "4", "ImageReferencedByManifestList"]
+    assert first.split()[4:] == ["expire", "4", "ImageReferencedByManifestList"]
+    assert second.split()[:3] == [REPOSITORY, str(IMAGES[1].digest), "2"]
+    assert second.split()[4:] == ["expire", "4", "-"]
 
 
 def test_a_preview_goes_by_another_policy_where_one_is_given(data: Path, tmp_path: Path) -> None:

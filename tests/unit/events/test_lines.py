@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +13,7 @@ from longshore.events.log import Entry
 from longshore.events.receivers import Undelivered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 EVENTS = [Entry(n, f"id {n}", f'{{"n":{n}}}') for n in range(3)]
@@ -28,6 +32,30 @@ def test_events_are_printed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     lines = Lines("stdout", Trail(None, largest=1, kept=0, to_stdout=True))
     lines.deliver(EVENTS)
     assert capfdbinary.readouterr().out == b'{"n":0}\n{"n":1}\n{"n":2}\n'
+
+
+@contextmanager
+def full_at(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_what_a_full_disk_tears_is_written_again_on_lines_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    lines = Lines("file", Trail(file, largest=LARGE, kept=1))
+    with full_at(12):
+        for _ in range(2):
+            with pytest.raises(Undelivered):
+                lines.deliver(EVENTS)
+    lines.deliver(EVENTS)
+    assert file.read_text() == '{"n":0}\n{"n"\n{"n":0}\n{"n":1}\n{"n":2}\n'
 
 
 def test_a_file_that_cannot_be_written_is_not_delivered_to(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import insert
 
 from longshore.access.policy.documents import Grammar, parse
 from longshore.access.policy.evaluation import Policies, Source
@@ -19,6 +20,7 @@ from longshore.identity import authorization
 from longshore.identity.authorization import Need, Surroundings
 from longshore.identity.principals import ANONYMOUS, Principal, of_root
 from longshore.identity.session_tokens import Session
+from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.names import Registry
 from longshore.registry import (
@@ -277,9 +279,11 @@ def test_everybody_gets_as_far_as_a_repository_that_lets_them_in(context: Contex
     missing = Need.on(REGISTRY, "demo/missing", PULL)
     everywhere = Need.on_all(REGISTRY, "ecr:DescribeRepositories")
     set_on_registry(context, {**to_all, "Action": "ecr:*", "Resource": "*"})
-    account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V1")
-    assert not authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
+    for scope in ("V1", "V2"):
+        account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", scope)
+        assert not authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
 
+    account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V1")
     set_on_repository(context, {**to_all, "Action": PULL})
     assert authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
     assert not authorization.allows(context, ANONYMOUS, Need.on(REGISTRY, REPOSITORY, PUSH), HERE)
@@ -287,6 +291,9 @@ def test_everybody_gets_as_far_as_a_repository_that_lets_them_in(context: Contex
     account_settings.put(context, REGISTRY, "REGISTRY_POLICY_SCOPE", "V2")
     for need in (missing, everywhere, Need.of("ecr:GetAuthorizationToken", "*", REGISTRY)):
         assert not authorization.allows(context, ANONYMOUS, need, HERE)
+
+    set_on_registry(context, {**to_all, "Effect": "Deny", "Action": "ecr:*", "Resource": "*"})
+    assert not authorization.allows(context, ANONYMOUS, ON_REPOSITORY, HERE)
 
     set_on_repository(context, {**to_all, "Principal": {"AWS": ACCOUNT}, "Action": PULL})
     registry_policies.remove(context, REGISTRY)
@@ -401,7 +408,12 @@ def test_conditions_know_nobody_by_name(context: Context) -> None:
 
 
 def test_tags_that_differ_in_case_only_are_one_with_two_values(context: Context) -> None:
-    create_repository(context, tags={"Team": "a", "team": "b"})
+    repository = create_repository(context, tags={"Team": "a"})
+    # As an earlier version let them be set.
+    with context.database.write() as tx:
+        tx.execute(
+            insert(schema.resource_tags).values(repository_id=repository.id, key="team", value="b")
+        )
     condition = {"StringEquals": {"aws:ResourceTag/team": "a"}}
     deny = {"Effect": "Deny", "Action": PULL, "Resource": "*", "Condition": condition}
 

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import re
 
+from longshore.access.policy.compiled import compiled
+from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Policies, Source, decide
 from longshore.access.policy.subjects import Kind, Request, Subject
 from longshore.api.aws.model import ServiceModel
-from longshore.identity import aws_managed_policies, documents
+from longshore.identity import aws_managed_policies
 
 READING = re.compile("(BatchCheck|BatchGet|Describe|Get|List)")
 
 
 def allowed(name: str, actions: set[str]) -> set[str]:
     policy = aws_managed_policies.find(f"arn:aws:iam::aws:policy/{name}")
-    policies = Policies(identity=(Source(name, documents.compiled(policy.document)),))
+    policies = Policies(identity=(Source(name, compiled(policy.document, Grammar.IDENTITY)),))
     somebody = Subject(Kind.USER, "1", "arn")
     return {
         action

@@ -2,15 +2,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from longshore.errors import AccessDenied
-from longshore.identity import access_keys, attachments, operators, principals, users
+from longshore.identity import (
+    access_keys,
+    attachments,
+    boundaries,
+    groups,
+    managed_policies,
+    operators,
+    users,
+)
 from longshore.identity.kinds import Kind
+from tests.api.people import allow, policy
 from tests.support.identities import ACCOUNT
 
 if TYPE_CHECKING:
     from longshore.registry.context import Context
+
+ALLOWS_ALL = policy(allow("*"))
 
 
 def test_the_administrator_of_a_new_server_may_do_everything(context: Context) -> None:
@@ -27,26 +35,33 @@ def test_the_administrator_of_a_new_server_may_do_everything(context: Context) -
     assert attached.name == "AdministratorAccess"
 
 
-def test_nobody_else_changes_the_administrator(context: Context) -> None:
+def test_what_the_administrator_may_do_is_said_by_its_own_and_its_groups_policies(
+    context: Context,
+) -> None:
     with context.database.write() as tx:
         operators.create(context, tx, ACCOUNT, "administrator", access_keys.generate())
     administrator = users.get(context, ACCOUNT, "administrator")
     ann = users.create(context, ACCOUNT, "ann")
-    by_whom = {
-        name: principals.of_user(context, each.id)
-        for name, each in (("administrator", administrator), ("ann", ann))
-    } | {"root": principals.of_root(ACCOUNT)}
-    for name, done_to, action, allowed in (
-        ("administrator", administrator, "iam:CreateAccessKey", True),
-        ("administrator", ann, "iam:CreateAccessKey", True),
-        ("ann", ann, "iam:CreateAccessKey", True),
-        ("ann", administrator, "iam:GetUser", True),
-        ("ann", administrator, "iam:ListAccessKeys", True),
-        ("ann", administrator, "iam:CreateAccessKey", False),
-        ("root", administrator, "iam:PutUserPolicy", False),
+    mine, hers = (groups.create(context, ACCOUNT, name) for name in ("mine", "hers"))
+    groups.add(context, ACCOUNT, "mine", "administrator")
+    groups.add(context, ACCOUNT, "hers", "ann")
+    arns = {
+        name: managed_policies.create(context, ACCOUNT, name, ALLOWS_ALL).arn
+        for name in ("own", "of-mine", "of-hers", "bounding-ann", "bounding", "free")
+    }
+    for kind, name, attached in (
+        (Kind.USER, "administrator", "own"),
+        (Kind.GROUP, "mine", "of-mine"),
+        (Kind.GROUP, "hers", "of-hers"),
     ):
-        if allowed:
-            operators.protect(by_whom[name], done_to, action)
-        else:
-            with pytest.raises(AccessDenied, match="nobody but the administrator"):
-                operators.protect(by_whom[name], done_to, action)
+        attachments.attach(context, ACCOUNT, kind, name, arns[attached])
+    boundaries.put(context, ACCOUNT, Kind.USER, "administrator", arns["bounding"])
+    boundaries.put(context, ACCOUNT, Kind.USER, "ann", arns["bounding-ann"])
+
+    with context.database.read() as tx:
+        assert [operators.has_say(tx, each) for each in (administrator, ann, mine, hers)] == [
+            *(True, False),
+            *(True, False),
+        ]
+        bound = {name for name, arn in arns.items() if operators.is_bound_by(tx, arn)}
+    assert bound == {"own", "of-mine", "bounding"}

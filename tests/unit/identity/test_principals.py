@@ -25,6 +25,7 @@ from longshore.identity import (
 )
 from longshore.identity.errors import NoSuchEntity
 from longshore.identity.kinds import Kind
+from longshore.identity.principals import NoSuchPrincipal
 from longshore.identity.session_tokens import Session
 from longshore.metadata import schema
 from longshore.metadata.database import Database
@@ -234,6 +235,28 @@ def test_a_role_that_was_made_again_is_another_one(context: Context) -> None:
         principals.of_role_session(context, session)
 
 
+def is_known(context: Context, text: str) -> bool:
+    try:
+        principals.bindings(context, [text])
+    except NoSuchPrincipal:
+        return False
+    return True
+
+
+def test_an_arn_is_bound_to_who_has_it(context: Context) -> None:
+    ann = users.create(context, ACCOUNT, "ann", path="/x/")
+    deploy = roles.create(context, ACCOUNT, "deploy", trust("*")).identity
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/ci"
+    named = [ann.arn, deploy.arn, session, ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", "*"]
+    assert principals.bindings(context, named) == {
+        ann.arn: ann.id,
+        deploy.arn: deploy.id,
+        session: deploy.id,
+    }
+    assert principals.of_arn(context, session).subject.unique_id == deploy.id
+    assert principals.of_user(context, ann.id).subject.unique_id == ann.id
+
+
 def test_principals_are_found_by_their_arns(context: Context) -> None:
     users.create(context, ACCOUNT, "ann", path="/x/")
     roles.create(context, ACCOUNT, "deploy", trust("*"))
@@ -244,7 +267,7 @@ def test_principals_are_found_by_their_arns(context: Context) -> None:
         f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/ci",
     ):
         assert principals.of_arn(context, arn).subject.arn == arn
-        assert principals.exists(context, arn) is not arn.startswith(f"{iam}:group")
+        assert is_known(context, arn) is not arn.startswith(f"{iam}:group")
     for arn in (
         *("", "*", ACCOUNT, f"{iam}:user/ann", f"{iam}:user/x/bob", f"{iam}:role/x/deploy"),
         f"arn:aws:sts::{ACCOUNT}:assumed-role/other/ci",
@@ -261,7 +284,18 @@ def test_principals_are_found_by_their_arns(context: Context) -> None:
         (f"{iam}:user/ann", False),
         ("", False),
     ):
-        assert principals.exists(context, text) is there
+        assert is_known(context, text) is there
+
+
+def test_whose_identity_a_principal_has(context: Context) -> None:
+    user = users.create(context, ACCOUNT, "alice", path="/staff/")
+    role = roles.create(context, ACCOUNT, "deploy", trust(ACCOUNT), path="/ci/").identity
+    session = principals.of_role_session(context, role_session(context))
+
+    assert principals.of_user(context, user.id).identity_arn == user.arn
+    assert session.identity_arn == role.arn == f"arn:aws:iam::{ACCOUNT}:role/ci/deploy"
+    assert principals.of_root(ACCOUNT).identity_arn == ""
+    assert principals.ANONYMOUS.identity_arn == ""
 
 
 def test_nobody_is_anonymous() -> None:

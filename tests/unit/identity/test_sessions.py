@@ -442,6 +442,34 @@ def test_a_registry_token_of_a_session_outlives_it_but_not_its_role(
         registry_tokens.authenticate(context, password, REGISTRY)
 
 
+def test_a_service_assumes_the_roles_that_trust_it(context: Context) -> None:
+    service = "ecr.amazonaws.com"
+    trusting = trust(
+        Principal={"Service": service},
+        Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT, "sts:RoleSessionName": "work"}},
+    )
+    roles.create(context, ACCOUNT, "deploy", trusting)
+    inline_policies.put(context, ACCOUNT, Kind.ROLE, "deploy", "pull", document=allow(PULL))
+
+    principal = sessions.assume_role_as_service(context, service, ROLE, "work")
+
+    assert principal.subject.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/work"
+    assert may(principal)
+    assert not may(principal, "ecr:PutImage")
+    for other, role, name in (
+        ("ec2.amazonaws.com", ROLE, "work"),
+        (service, ROLE, "play"),
+        (service, f"{ROLE}x", "work"),
+        (service, ROLE.replace("role/", "role/path/"), "work"),
+    ):
+        with pytest.raises(AccessDenied) as refusal:
+            sessions.assume_role_as_service(context, other, role, name)
+        assert refusal.value.message == (
+            f"User: {other} is not authorized to perform: sts:AssumeRole on resource: {role} "
+            "because no role trust policy allows the sts:AssumeRole action"
+        )
+
+
 @pytest.mark.usefixtures("role")
 def test_the_largest_session_still_has_tokens_that_are_read(context: Context) -> None:
     ann = user(context, "ann")

@@ -304,9 +304,9 @@ def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(twin: Database) ->
     def fill() -> None:
         with twin.write() as tx:
             for number in range(10_000):
-                tx.execute(
-                    insert(identity).values(id=f"key {number}", server_key_id="", created_at=0)
-                )
+                # A page for each row: earlier tests may have left some that are free.
+                row = {"id": f"key {number}", "server_key_id": "x" * 4000, "created_at": 0}
+                tx.execute(insert(identity).values(row))
 
     with pytest.raises(StorageFull):
         fill()

@@ -37,14 +37,14 @@ def ticket(context: Context, digest: Digest = LAYER.digest, repository: str = RE
 
 
 def download(context: Context, text: str) -> bytes:
-    _, file = downloads.redeem(context, text)
+    _, file = downloads.read(context, text).open(context)
     with file:
         return file.read()
 
 
 def test_a_ticket_opens_the_layer_that_it_was_made_for(context: Context) -> None:
     push(context, IMAGE)
-    found, file = downloads.redeem(context, ticket(context))
+    found, file = downloads.read(context, ticket(context)).open(context)
     with file:
         assert file.read() == LAYER.content
     assert (found.digest, found.size) == (LAYER.digest, len(LAYER.content))
@@ -98,7 +98,7 @@ def test_a_ticket_is_worth_nothing_once_the_layer_is_gone(
 @pytest.mark.parametrize("text", ["", "x", "é", "\0", "\ud800", "=", "A" * 10_000, "../../etc"])
 def test_what_is_no_ticket_is_refused(context: Context, text: str) -> None:
     with pytest.raises(AccessDenied) as refusal:
-        downloads.redeem(context, text)
+        downloads.read(context, text).open(context)
     assert refusal.value.message == NOT_VALID
 
 
@@ -108,7 +108,7 @@ def test_no_letter_of_a_ticket_can_be_changed(context: Context) -> None:
     for position in range(len(made) - 1):
         other = "A" if made[position] != "A" else "B"
         with pytest.raises(AccessDenied) as refusal:
-            downloads.redeem(context, made[:position] + other + made[position + 1 :])
+            downloads.read(context, made[:position] + other + made[position + 1 :]).open(context)
         assert refusal.value.message == NOT_VALID
 
 
@@ -123,14 +123,14 @@ def test_what_was_sealed_for_another_purpose_is_no_ticket(context: Context, purp
     }
     forged = context.server_key.seal_for(purpose).close_text(json.dumps(claims).encode())
     with pytest.raises(AccessDenied):
-        downloads.redeem(context, forged)
+        downloads.read(context, forged).open(context)
 
 
 def test_a_ticket_of_another_server_is_refused(context: Context) -> None:
     push(context, IMAGE)
     other = replace(context, server_key=ServerKey(b"x" * 32))
     with pytest.raises(AccessDenied):
-        downloads.redeem(context, ticket(other))
+        downloads.read(context, ticket(other)).open(context)
 
 
 def test_a_ticket_tells_nothing_of_what_it_is_for(context: Context) -> None:

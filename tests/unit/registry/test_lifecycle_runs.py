@@ -17,6 +17,7 @@ from longshore.metadata import schema
 from longshore.registry import (
     image_batches,
     images,
+    lifecycle_images,
     lifecycle_policies,
     lifecycle_runs,
     repositories,
@@ -412,9 +413,11 @@ def test_several_runs_at_once_take_each_image_once(context: Context, clock: Fake
 
 
 def test_many_images_are_read_page_by_page_and_taken_in_many_transactions(
-    context: Context, repository: Repository, clock: FakeClock
+    context: Context, repository: Repository, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count, keep = 2_345, 1_100
+    monkeypatch.setattr(lifecycle_images, "_PAGE", 40)
+    monkeypatch.setattr(lifecycle_runs, "_BATCH", 30)
+    count, keep = 234, 110
     rows = [
         {
             "repository_id": repository.id,

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert, select, update
 
+from longshore.audit.trail import Trail
 from longshore.clock import DAY, HOUR
 from longshore.housekeeping import create_runner
 from longshore.jobs import ledger
@@ -19,9 +21,11 @@ from longshore.work import lifecycle
 from longshore.work.runner import Interrupted, Work
 from tests.support.images import layer, oci_image, oci_index
 from tests.support.lifecycle import policy, rule
-from tests.support.pushing import REGISTRY, REPOSITORY, create_repository, push
+from tests.support.pushing import ACCOUNT, REGISTRY, REPOSITORY, create_repository, push
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from longshore.jobs.ledger import Entry
     from longshore.jobs.queue import Job
     from longshore.registry.context import Context
@@ -29,13 +33,20 @@ if TYPE_CHECKING:
     from tests.support.clock import FakeClock
 
 SHARED = layer("what all images stand on")
+NOWHERE = Trail(None, largest=1, kept=0)
 KEEP_ONE = policy(rule(7, more_than=1))
 
 
 @pytest.fixture
-def runner(context: Context) -> Runner:
+def runner(context: Context, tmp_path: Path) -> Runner:
     """Does jobs; policies are run each hour."""
-    return create_runner(Settings(collect_interval=0, lifecycle_interval=3600), context)
+    settings = Settings(data=tmp_path, collect_interval=0, lifecycle_interval=3600)
+    return create_runner(settings, context)
+
+
+def audited(tmp_path: Path) -> list[dict[str, Any]]:
+    lines = (tmp_path / "audit.json").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def fill(context: Context, clock: FakeClock, repository: str = REPOSITORY) -> None:
@@ -89,6 +100,89 @@ def test_each_interval_every_policy_is_run(
     assert caplog.messages == []
 
 
+def test_the_audit_tells_what_a_run_did_by_which_rule(
+    context: Context, clock: FakeClock, runner: Runner, tmp_path: Path
+) -> None:
+    pushed_at = clock.now
+    fill(context, clock)
+    put_policy(context)
+    runner.run_due()
+    clock.advance(HOUR)
+    began_at = clock.now
+    runner.run_due()
+
+    [record] = audited(tmp_path)
+    arn = REGISTRY.repository_arn(REPOSITORY)
+    told = record["serviceEventDetails"]
+    assert record["eventName"] == "PolicyExecutionEvent"
+    assert record["eventType"] == "AwsServiceEvent"
+    assert record["eventSource"] == "ecr.amazonaws.com"
+    assert record["userIdentity"] == {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}
+    assert record["awsRegion"] == REGISTRY.region
+    assert record["resources"] == [{"ARN": arn, "accountId": ACCOUNT}]
+    assert told["repositoryName"] == REPOSITORY
+    assert told["lifecycleEventPolicy"].pop("policyId")
+    assert told["lifecycleEventPolicy"] == {
+        "lifecycleEventRules": [
+            {
+                "rulePriority": 7,
+                "lifecycleEventSelection": {
+                    "tagStatus": "Any",
+                    "tagPrefixList": [],
+                    "tagPatternList": [],
+                    "storageClass": "Standard",
+                    "countType": "Image count more than",
+                    "countNumber": 1,
+                },
+                "action": "expire",
+            }
+        ],
+        "lastEvaluatedAt": 0,
+    }
+    image = {
+        "digest": str(oci_image("old", layers=[SHARED]).digest),
+        "tagStatus": "Tagged",
+        "tagList": ["old"],
+        "pushedAt": pushed_at,
+    }
+    assert told["lifecycleEventImageActions"] == [{"lifecycleEventImage": image, "rulePriority": 7}]
+    assert told["lifecycleEventFailureDetails"] == []
+    # The next one that has something to tell says when this one was.
+    push(context, oci_image("newest", layers=[SHARED]))
+    clock.advance(HOUR)
+    runner.run_due()
+    [_, record] = audited(tmp_path)
+    told = record["serviceEventDetails"]
+    assert told["lifecycleEventPolicy"]["lastEvaluatedAt"] == began_at
+
+
+def test_the_audit_has_ten_images_to_a_record_and_some_of_those_that_indexes_keep(
+    context: Context, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_MOST_FAILURES_TOLD", 2)
+    create_repository(context)
+    children = [oci_image(f"child {number}", layers=[SHARED]) for number in range(4)]
+    push(context, oci_index(children), "index")
+    for number in range(12):
+        push(context, oci_image(str(number), layers=[SHARED]))
+    clock.advance(2 * DAY)
+    put_policy(context, text=policy(rule(status="untagged", days=1)))
+    trail = Trail(tmp_path / "audit.json", largest=2**20, kept=0)
+
+    outcomes = list(lifecycle.carry_out(context, REGISTRY, REPOSITORY, trail=trail))
+    trail.close()
+
+    assert len(outcomes) == 16
+    details = [record["serviceEventDetails"] for record in audited(tmp_path)]
+    counted = [
+        (len(each["lifecycleEventImageActions"]), len(each["lifecycleEventFailureDetails"]))
+        for each in details
+    ]
+    assert counted == [(0, 2), (10, 0), (2, 0)]
+    failure = details[0]["lifecycleEventFailureDetails"][0]
+    assert failure["failureCode"] == "ImageReferencedByManifestList"
+
+
 def test_a_run_tells_what_indexes_keep(
     context: Context, clock: FakeClock, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -113,7 +207,7 @@ def test_many_repositories_are_gone_through_page_by_page(
     work = Work(job_of(context), threading.Event(), clock.now)
     lifecycle.enqueue_runs(context, work)
     found = [job for job in jobs(context) if job.kind == lifecycle.RUN]
-    assert [job.payload["repository"] for job in found] == [f"demo/{each}" for each in range(5)]
+    assert {job.payload["repository"] for job in found} == {f"demo/{each}" for each in range(5)}
     # Those that wait already do the work of the next round, too.
     lifecycle.enqueue_runs(context, work)
     assert len([job for job in jobs(context) if job.kind == lifecycle.RUN]) == 5
@@ -167,7 +261,7 @@ def test_a_process_that_stops_leaves_a_run_off(context: Context, clock: FakeCloc
         type(job)(entry.id, entry.kind, None, entry.payload, 1, clock.now, ""), stopping, clock.now
     )
     with pytest.raises(Interrupted):
-        lifecycle.run(context, work)
+        lifecycle.run(context, NOWHERE, work)
 
 
 def test_a_preview_is_made_by_a_job(context: Context, clock: FakeClock, runner: Runner) -> None:

@@ -8,12 +8,12 @@ what they don't allow too isn't allowed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from longshore.access.policy.documents import Grammar, Policy
-from longshore.access.policy.principals import Grant
+from longshore.access.policy.principals import UNBOUND, Bindings, Grant
 from longshore.access.policy.statements import Statement
 from longshore.access.policy.subjects import Kind, Request, Subject
 
@@ -40,10 +40,12 @@ class Source:
     Attributes:
         name: as it stands in a sentence, such as "the repository policy".
         policy: the document.
+        bindings: to whom the ARNs belonged that it names, when it was set.
     """
 
     name: str
     policy: Policy
+    bindings: Bindings = field(default_factory=lambda: UNBOUND, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def _denial(
         return Decision(Reason.DENIED_BY_SESSION, *hit)
     for source in resource_policies:
         for statement in source.policy.about(request.action).denying:
-            reached = statement.principals is None or statement.principals.denies(subject)
+            reached = denied(source, statement, subject)
             if reached and statement.covers(request.resource, request.context):
                 trust = source.policy.grammar is Grammar.TRUST
                 reason = Reason.DENIED_BY_TRUST if trust else Reason.DENIED_BY_RESOURCE
@@ -261,7 +263,23 @@ def _granted_by_resource(
             decision = Decision(Reason.NO_TRUST)
     for source in resource_policies:
         for statement in source.policy.about(request.action).allowing:
-            grant = statement.principals.grant(subject) if statement.principals else Grant.NONE
+            grant = granted(source, statement, subject)
             if grant > best and statement.covers(request.resource, request.context):
                 best, decision = grant, Decision(Reason.ALLOWED_BY_RESOURCE, source, statement)
     return best, decision
+
+
+def granted(source: Source, statement: Statement, subject: Subject) -> Grant:
+    """Tell how a statement of a resource's policy that allows reaches `subject`.
+
+    A registry policy lets nobody in who gives no name: each repository opens itself.
+    """
+    is_open = subject.kind != Kind.ANONYMOUS or source.policy.grammar is not Grammar.REGISTRY
+    if statement.principals is None or not is_open:
+        return Grant.NONE
+    return statement.principals.grant(subject, source.bindings)
+
+
+def denied(source: Source, statement: Statement, subject: Subject) -> bool:
+    """Tell whether a statement of a resource's policy that denies reaches `subject`."""
+    return statement.principals is None or statement.principals.denies(subject, source.bindings)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
-from longshore.access.policy.evaluation import Decision, Policies, Source, decide
+from longshore.access.policy.evaluation import Decision, Policies, Source, decide, denied, granted
 from longshore.access.policy.principals import Grant
 from longshore.access.policy.statements import Effect, Statement
 
@@ -152,9 +152,9 @@ def explain(
     decision = decide(subject, policies, resource_policies, request)
 
     def look(part: Part, source: Source, statement: Statement) -> Look:
-        misses = tuple(_misses(statement, subject, request))
+        misses = tuple(_misses(source, statement, subject, request))
         decided = decision.statement is statement and decision.source is source
-        delegates = not misses and _only_delegates(statement, subject)
+        delegates = not misses and _only_delegates(source, statement, subject)
         return Look(part, source, statement, misses, leaves_choice=delegates, decided=decided)
 
     looks = tuple(
@@ -185,25 +185,26 @@ def _parts(
         yield Part.TRUST if source.policy.grammar is Grammar.TRUST else Part.RESOURCE, source
 
 
-def _only_delegates(statement: Statement, subject: Subject) -> bool:
+def _only_delegates(source: Source, statement: Statement, subject: Subject) -> bool:
     return (
-        statement.effect is Effect.ALLOW
-        and statement.principals is not None
-        and statement.principals.grant(subject) is Grant.DELEGATED
+        statement.effect is Effect.ALLOW and granted(source, statement, subject) is Grant.DELEGATED
     )
 
 
-def _misses(statement: Statement, subject: Subject, request: Request) -> Iterator[str]:
+def _misses(
+    source: Source, statement: Statement, subject: Subject, request: Request
+) -> Iterator[str]:
     """Say of each element that doesn't match why not."""
     principals, actions, resources = statement.principals, statement.actions, statement.resources
     if principals is not None:
         reached = (
-            principals.denies(subject)
+            denied(source, statement, subject)
             if statement.effect is Effect.DENY
-            else principals.grant(subject) is not Grant.NONE
+            else granted(source, statement, subject) is not Grant.NONE
         )
         if not reached:
-            yield f"{_element('Principal', negated=principals.negated)} {subject.name}"
+            element = _element("Principal", negated=principals.negated)
+            yield f"{element} {subject.name}{_succeeds(source, subject)}"
     if not actions.covers(request.action.lower()):
         element = _element("Action", negated=actions.negated)
         yield f"{element} {request.action}: {_listed(actions.texts)}"
@@ -213,6 +214,14 @@ def _misses(statement: Statement, subject: Subject, request: Request) -> Iterato
     for condition in statement.conditions:
         if not condition.holds(request.context):
             yield _unheld(condition, request)
+
+
+def _succeeds(source: Source, subject: Subject) -> str:
+    """Say so where somebody else had the ARN of `subject` when the policy was set."""
+    for arn in (subject.arn, subject.role_arn or subject.arn):
+        if source.bindings.get(arn, subject.unique_id) != subject.unique_id:
+            return f": {arn} was somebody else when the policy was set"
+    return ""
 
 
 def _element(name: str, *, negated: bool) -> str:

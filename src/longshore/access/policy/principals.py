@@ -6,9 +6,11 @@ IAM User Guide, "AWS JSON policy elements: Principal" and "…: NotPrincipal".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from longshore.access.policy.malformed import MalformedPolicy
 from longshore.access.policy.subjects import Kind, Subject
@@ -16,7 +18,7 @@ from longshore.documents import quoted
 from longshore.names import is_account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _NAME = r"[\w+=,.@-]{1,64}"
 _IAM_ARN = re.compile(
@@ -34,6 +36,11 @@ _PROVIDER = re.compile(
     r"|[a-z0-9-]+(?:\.[a-z0-9-]+)+",
     re.ASCII,
 )
+
+# To whom the ARNs of users, roles and sessions belonged when a policy was set: unique ids by ARNs.
+# Who has the ARN now and another id is somebody else. An ARN that isn't there is whoever has it.
+Bindings: TypeAlias = Mapping[str, str]
+UNBOUND: Final[Bindings] = MappingProxyType({})
 
 
 class Grant(IntEnum):
@@ -100,41 +107,49 @@ class Principals:
             negated=negated,
         )
 
-    def grant(self, subject: Subject) -> Grant:
+    def grant(self, subject: Subject, bindings: Bindings = UNBOUND) -> Grant:
         """Tell how a statement that allows reaches `subject`.
 
         `NotPrincipal` reaches nobody who can be taken for one of those that it leaves out, and
         nobody who isn't in an account.
         """
         if self.negated:
-            reached = subject.has_policies and not self._names(subject)
+            reached = subject.has_policies and not self._names(subject, bindings)
             return Grant.LIMITED if reached else Grant.NONE
-        if self._names_directly(subject):
+        if self._names_directly(subject, bindings):
             return Grant.DIRECT
         if subject.kind == Kind.FEDERATED:
             return Grant.NONE  # "*" is everyone with an account, and anyone who gives no name
-        if self.everyone or subject.role_arn in self.arns:
+        if self.everyone or self._has(subject.role_arn, subject, bindings):
             return Grant.LIMITED
         trusted = subject.has_policies and subject.account in self.accounts
         return Grant.DELEGATED if trusted else Grant.NONE
 
-    def denies(self, subject: Subject) -> bool:
+    def denies(self, subject: Subject, bindings: Bindings = UNBOUND) -> bool:
         """Tell whether a statement that denies reaches `subject`.
 
         `NotPrincipal` leaves out only whom it names in full: a user with the account, the session
         of a role with the role and the account.
         """
-        return not self._names_in_full(subject) if self.negated else self._names(subject)
+        if self.negated:
+            return not self._names_in_full(subject, bindings)
+        return self._names(subject, bindings)
 
-    def _names(self, subject: Subject) -> bool:
+    def _has(self, arn: str | None, subject: Subject, bindings: Bindings) -> bool:
+        """Tell whether an ARN of `subject` is named, and meant them when it was."""
+        if arn is None or arn not in self.arns:
+            return False
+        return bindings.get(arn, subject.unique_id) == subject.unique_id
+
+    def _names(self, subject: Subject, bindings: Bindings) -> bool:
         return (
             self.everyone
-            or self._names_directly(subject)
-            or subject.role_arn in self.arns
+            or self._names_directly(subject, bindings)
+            or self._has(subject.role_arn, subject, bindings)
             or subject.account in self.accounts
         )
 
-    def _names_directly(self, subject: Subject) -> bool:
+    def _names_directly(self, subject: Subject, bindings: Bindings) -> bool:
         match subject.kind:
             case Kind.SERVICE:
                 return subject.service in self.services
@@ -143,14 +158,14 @@ class Principals:
             case Kind.ROOT:
                 return subject.account in self.accounts
             case _:
-                return subject.arn in self.arns
+                return self._has(subject.arn, subject, bindings)
 
-    def _names_in_full(self, subject: Subject) -> bool:
-        in_full = self._names_directly(subject)
+    def _names_in_full(self, subject: Subject, bindings: Bindings) -> bool:
+        in_full = self._names_directly(subject, bindings)
         if subject.kind in {Kind.USER, Kind.ROLE}:
             in_full = in_full and subject.account in self.accounts
         if subject.kind == Kind.ROLE:
-            in_full = in_full and subject.role_arn in self.arns
+            in_full = in_full and self._has(subject.role_arn, subject, bindings)
         return in_full or self.everyone
 
 

@@ -37,6 +37,7 @@ class Subject:
         service: for a service, its name, such as `ecr.amazonaws.com`.
         is_operator: the server's administrator, who needs nobody's permission. Denied is what is
             denied expressly.
+        unique_id: of the user or of the role, which nobody else ever has, whatever ARN they have.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Subject:
     role_arn: str | None = None
     service: str | None = None
     is_operator: bool = False
+    unique_id: str = ""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,8 @@
 """Wildcards: `*` stands for any number of characters, `?` for one, everything else for itself.
 
-No pattern can be made to take long: a match takes at most as many steps as the product of the two
-lengths, and without `?` as many as their sum.
+A match takes at most as many steps as the product of the two lengths, and no pattern can be made to
+take more. So both have to be bounded: policies are by their quotas, and what a request says of
+itself is where it comes in.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class Exchange:
         operation: the name of the operation.
         call: who calls; None if nobody is who the request says.
         needs: the permissions that it needs.
+        is_counted: whether the rate limits have counted it.
         output: what the operation gave, unless the answer was in memory.
         error: why it was refused, None if it wasn't.
     """
@@ -46,6 +47,7 @@ class Exchange:
     operation: str | None = None
     call: Call | None = None
     needs: tuple[Need, ...] = ()
+    is_counted: bool = False
     output: Mapping[str, Any] | None = field(default=None, repr=False)
     error: RegistryError | None = None
 
@@ -86,7 +88,7 @@ class Exchange:
                 None if self.signature is None else self.signature.access_key_id,
             ),
             source_ip=request.client_address,
-            user_agent=request.header(b"user-agent") or "",
+            user_agent=request.user_agent or "",
             request_id=request.id,
             at=at,
             only_reads=only_reads,

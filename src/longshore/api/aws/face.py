@@ -48,6 +48,9 @@ _SMALL_BODY = 16 * 1024
 # All that a stranger may send: a token of 20,000 characters, and a session policy.
 _LARGEST_UNSIGNED_BODY = 64 * 1024
 
+# What a need takes in memory, in bytes, beside what the request itself said.
+_SIZE_OF_NEED = 1024
+
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -154,13 +157,13 @@ class AwsFace:
             exchange.body = await request.body(largest)
             exchange.operation = exchange.api.operation_name(request, exchange.body)
             call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
-        self._throttle.count(exchange.operation, call.own_registry)
         operation = exchange.api.operation(exchange.operation)
 
         def perform(context: Context) -> Response:
-            return _perform(exchange, operation, call, context)
+            return self._perform(exchange, operation, call, context)
 
-        return await self._quickly(perform, is_small=operation.only_reads and _is_small(exchange))
+        is_quick = operation.only_reads or operation.only_computes
+        return await self._quickly(perform, is_small=is_quick and _is_small(exchange))
 
     async def _answer_unsigned(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -173,10 +176,9 @@ class AwsFace:
             raise MissingAuthenticationToken
         region = self._hosts.region_of_endpoint(request.host) or self._hosts.default.region
         call = exchange.call = self._call(exchange, ANONYMOUS, None, region)
-        self._throttle.count(exchange.operation, call.own_registry)
         # What proves who sends it is in the request, and is looked at where it is answered.
         with self._attempts.watch(request.client_address, exchange.operation):
-            return await self._workers.run(_perform, exchange, operation, call, self._context)
+            return await self._workers.run(self._perform, exchange, operation, call, self._context)
 
     def _check_scope(self, exchange: Exchange, signature: Signature) -> None:
         """Refuse a signature for another service or region; of two APIs, it names the one meant."""
@@ -230,37 +232,45 @@ class AwsFace:
                 return function(self._without_waiting)
         return await self._workers.run(function, self._context)
 
+    def _perform(
+        self, exchange: Exchange, operation: Operation, call: Call, context: Context
+    ) -> Response:
+        """Let the caller have what the request asks for, if they may."""
+        call = replace(call, context=context, pulled=[])
+        api, name = exchange.api, str(exchange.operation)
+        asked = (api.name, name, call.region, exchange.body_sha256)
 
-def _perform(exchange: Exchange, operation: Operation, call: Call, context: Context) -> Response:
-    """Let the caller have what the request asks for, if they may."""
-    call = replace(call, context=context, pulled=[])
-    api, name = exchange.api, str(exchange.operation)
-    asked = (api.name, name, call.region, exchange.body_sha256)
+        def find_needs() -> tuple[Need, ...]:
+            return tuple(operation.needs(call, exchange.members))
 
-    def find_needs() -> tuple[Need, ...]:
-        return tuple(operation.needs(call, exchange.members))
+        def run() -> tuple[bytes, Sequence[PulledImage]]:
+            exchange.output = operation.handler(call, exchange.members)
+            return api.serialize(name, exchange.output), call.pulled
 
-    def run() -> tuple[bytes, Sequence[PulledImage]]:
-        exchange.output = operation.handler(call, exchange.members)
-        return api.serialize(name, exchange.output), call.pulled
-
-    is_remembered = operation.only_reads and _is_small(exchange)
-    if is_remembered:
-        exchange.needs = context.memory.answer(("needs", call.caller.account, *asked), find_needs)
-    else:
-        exchange.needs = find_needs()
-    # Before every answer, remembered or not.
-    for need in exchange.needs:
-        authorization.require(context, call.principal, need, call.surroundings)
-    if is_remembered:
-        content, pulled = context.memory.answer(
-            ("answer", call.caller, call.base_url, *asked), run, lambda answer: len(answer[0])
-        )
-    else:
-        content, pulled = run()
-    for image in pulled:
-        context.pulls.note(image, call.principal.identity_arn, context.clock())
-    return api.answer(name, content, exchange.request.id)
+        is_remembered = operation.only_reads and _is_small(exchange)
+        if is_remembered:
+            exchange.needs = context.memory.answer(
+                ("needs", call.caller, *asked),
+                find_needs,
+                lambda needs: len(exchange.body) + _SIZE_OF_NEED * len(needs),
+            )
+        else:
+            exchange.needs = find_needs()
+        # Before every answer, remembered or not.
+        for need in exchange.needs:
+            authorization.require(context, call.principal, need, call.surroundings)
+        if not exchange.is_counted:
+            self._throttle.count(name, call.own_registry)
+            exchange.is_counted = True
+        if is_remembered:
+            content, pulled = context.memory.answer(
+                ("answer", call.caller, call.base_url, *asked), run, lambda answer: len(answer[0])
+            )
+        else:
+            content, pulled = run()
+        for image in pulled:
+            context.pulls.note(image, call.principal.identity_arn, context.clock())
+        return api.answer(name, content, exchange.request.id)
 
 
 def _is_small(exchange: Exchange) -> bool:

@@ -25,6 +25,7 @@ class Operation:
         action: the IAM action.
         only_reads: whether the answer depends on the request, its caller and the database alone and
             changes nothing, so that it can be kept in memory until the database changes.
+        only_computes: whether it asks the database nothing, so that the event loop may do it.
         is_unsigned: whether requests need no signature, because they prove otherwise who sends
             them.
     """
@@ -33,6 +34,7 @@ class Operation:
     action: str
     _needs: Needs
     only_reads: bool = False
+    only_computes: bool = False
     is_unsigned: bool = False
 
     def needs(self, call: Any, request: Any) -> Iterable[Need]:  # noqa: ANN401 - each has its own

@@ -40,6 +40,7 @@ _ONLY_READ = frozenset(
         "ListTagsForResource",
     }
 )
+_ONLY_COMPUTE = frozenset({"GetAuthorizationToken"})
 # All others have an action of their own.
 _ACTIONS = {"ListImageReferrers": "ecr:BatchGetImage"}
 
@@ -112,7 +113,13 @@ _PULL_TIMES: dict[str, tuple[Handler, Needs]] = {
 }
 
 OPERATIONS: dict[str, Operation] = {
-    name: Operation(handler, _ACTIONS.get(name, f"ecr:{name}"), needed, name in _ONLY_READ)
+    name: Operation(
+        handler,
+        _ACTIONS.get(name, f"ecr:{name}"),
+        needed,
+        only_reads=name in _ONLY_READ,
+        only_computes=name in _ONLY_COMPUTE,
+    )
     for group in (
         _REPOSITORIES,
         _LIFECYCLE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
+from longshore.access.policy.principals import UNBOUND, Bindings
 from longshore.api.ecr.calls import DEFAULT_PAGE, Call, Output
 from longshore.api.ecr.repositories import mutability_members, tags_of
 from longshore.clock import as_datetime
@@ -63,8 +64,10 @@ def _changes(call: Call, request: Mapping[str, Any]) -> Changes:
     mode, policy = request.get("imageTagMutability"), request.get("repositoryPolicy")
     filters = request.get("imageTagMutabilityExclusionFilters")
     applied_for = request.get("appliedFor")
+    bindings: Bindings | None = None if policy is None else UNBOUND
     if policy:
-        policy = resource_policies.read(call.context, policy, Grammar.REPOSITORY).text
+        document = resource_policies.read(call.context, policy, Grammar.REPOSITORY)
+        policy, bindings = document.text, document.bindings
     return Changes(
         description=request.get("description"),
         encryption=encryption
@@ -73,6 +76,7 @@ def _changes(call: Call, request: Mapping[str, Any]) -> Changes:
         mode=mode and Mode(mode),
         exclusions=None if filters is None else tuple(each["filter"] for each in filters),
         repository_policy=policy,
+        policy_bindings=bindings,
         lifecycle_policy=request.get("lifecyclePolicy"),
         applied_for=None
         if applied_for is None

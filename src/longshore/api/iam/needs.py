@@ -7,6 +7,7 @@ path.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.api.iam.descriptions import pairs
@@ -58,6 +59,14 @@ def on(kind: Kind, action: str, call: Call, request: Mapping[str, Any]) -> Itera
     yield _on_identity(kind, request[f"{kind.title}Name"], action, call, request)
 
 
+def on_membership(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
+    """The action is done to a group, and changes what the user may do whom the request names."""
+    need = _on_identity(Kind.GROUP, request["GroupName"], action, call, request)
+    member = _find(Kind.USER, request["UserName"], call)
+    changes_operator = member is not None and member.is_operator
+    yield replace(need, only_for_operator=need.only_for_operator or changes_operator)
+
+
 def on_user(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
     """The action is done to the user that the request names, or else to whoever sends it."""
     name = user_name(call, request)
@@ -97,7 +106,12 @@ def on_policy(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[N
         tags = managed_policies.get(call.context, call.caller.account, arn).tags
     except (NoSuchEntity, InvalidInput):
         tags = {}
-    yield Need(action, arn, values=_values_of_tags(tags) | _values_of_request(request))
+    values = _values_of_tags(tags) | _values_of_request(request)
+    changes_operator = False
+    if not _only_reads(action):
+        with call.context.database.read() as tx:
+            changes_operator = operators.is_bound_by(tx, arn)
+    yield Need(action, arn, values=values, only_for_operator=changes_operator)
 
 
 def on_source(action: str, _call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
@@ -130,13 +144,27 @@ def _on_identity(
 ) -> Need:
     found = _find(kind, name, call)
     values = _values_of_request(request)
+    pathless = f"arn:aws:iam::{call.caller.account}:{kind.value}/{name}"
     if found is None:
-        arn = f"arn:aws:iam::{call.caller.account}:{kind.value}/{name}"
-        return Need(action, arn, values=values)
-    operators.protect(call.principal, found, action)
+        return Need(action, pathless, values=values)
+    changes_operator = False
+    if not _only_reads(action):
+        with call.context.database.read() as tx:
+            changes_operator = operators.has_say(tx, found)
     # Who may change permissions may be bound to those whom a boundary holds.
     boundary = {} if found.boundary is None else {"iam:permissionsboundary": (found.boundary,)}
-    return Need(action, found.arn, values=_values_of_tags(found.tags) | boundary | values)
+    return Need(
+        action,
+        found.arn,
+        values=_values_of_tags(found.tags) | boundary | values,
+        # Who may not see it learns neither its path nor whether it is there.
+        called=pathless,
+        only_for_operator=changes_operator,
+    )
+
+
+def _only_reads(action: str) -> bool:
+    return action.startswith(("iam:Get", "iam:List", "iam:Simulate"))
 
 
 def _find(kind: Kind, name: str, call: Call) -> Identity | None:

@@ -63,8 +63,8 @@ _GROUPS: Rows = {
     "ListGroups": (groups.list_groups, partial(needs.to_list, "group")),
     "UpdateGroup": (groups.update_group, partial(needs.to_rename, Kind.GROUP)),
     "DeleteGroup": (groups.delete_group, partial(needs.on, Kind.GROUP)),
-    "AddUserToGroup": (groups.add_user_to_group, partial(needs.on, Kind.GROUP)),
-    "RemoveUserFromGroup": (groups.remove_user_from_group, partial(needs.on, Kind.GROUP)),
+    "AddUserToGroup": (groups.add_user_to_group, needs.on_membership),
+    "RemoveUserFromGroup": (groups.remove_user_from_group, needs.on_membership),
 }
 
 _ROLES: Rows = {

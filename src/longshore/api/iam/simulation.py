@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Policies, Source
@@ -14,7 +15,7 @@ from longshore.access.policy.statements import Effect
 from longshore.access.policy.subjects import Kind, Request, Subject
 from longshore.api.iam.listings import Page
 from longshore.errors import NotBuiltYet
-from longshore.identity import documents, principals
+from longshore.identity import documents, managed_policies, principals
 from longshore.identity.condition_keys import ConditionKeys
 from longshore.identity.errors import InvalidInput
 from longshore.identity.principals import Principal
@@ -22,13 +23,20 @@ from longshore.names import is_account
 from longshore.registry.slices import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from types_boto3_iam import type_defs as iam
 
     from longshore.access.policy.explanation import Explanation, Look
+    from longshore.access.policy.positions import Span
     from longshore.api.aws.calls import Call, Output
 
+SpansIn: TypeAlias = "Callable[[str], tuple[Span, ...]]"
+
+# How many statements one page looks at: an answer takes a moment at most.
+_MOST_LOOKS = 20_000
+# In characters; no request that is more than simulated gives longer ones.
+_LONGEST_CONTEXT_VALUE = 2_048
 _KINDS = {Part.RESOURCE: "resource", Part.TRUST: "resource"}
 
 
@@ -69,6 +77,19 @@ class _Simulation:
     owner: str | None
     context: Mapping[str, tuple[str, ...]]
 
+    @property
+    def statements(self) -> int:
+        """How many statements one decision looks at."""
+        policies = self.principal.policies
+        bounds = () if policies.boundary is None else (policies.boundary,)
+        sources = (
+            *policies.identity,
+            *bounds,
+            *(policies.session or ()),
+            *self.resource_policies,
+        )
+        return sum(len(source.policy.statements) for source in sources)
+
     def explain(self, action: str, resource: str) -> Explanation:
         """Decide on one action and one resource, and say why."""
         account = self.owner or _account_in(resource) or self.principal.subject.account
@@ -87,35 +108,32 @@ def _simulate(call: Call, request: Mapping[str, Any], principal: Principal) -> O
     for action in request["ActionNames"]:
         if not all(action.partition(":")):
             raise InvalidInput(f"Invalid action: {action}")
-    given = {
-        entry["ContextKeyName"].lower(): tuple(entry.get("ContextKeyValues", ()))
-        for entry in request.get("ContextEntries", ())
-        if "ContextKeyName" in entry
-    }
     simulation = _Simulation(
         principal,
         tuple(_resource_policies(request)),
         _owner(request),
-        ConditionKeys(principal, call.surroundings, call.context.clock(), {}, given),
+        ConditionKeys(principal, call.surroundings, call.context.clock(), {}, _given(request)),
     )
     page = Page.of(call, "Simulate", request)
     begin = int(page.after[0]) if page.after else 0
     pairs = product(request["ActionNames"], request.get("ResourceArns") or ["*"])
-    asked = list(islice(pairs, begin, begin + page.limit + 1))
+    # A page may end before as many as were asked for.
+    limit = min(page.limit, max(1, _MOST_LOOKS // max(1, simulation.statements)))
+    asked = list(islice(pairs, begin, begin + limit + 1))
     found = Slice(
-        tuple(simulation.explain(*each) for each in asked[: page.limit]),
-        (begin + page.limit,) if len(asked) > page.limit else None,
+        tuple(simulation.explain(*each) for each in asked[:limit]),
+        (begin + limit,) if len(asked) > limit else None,
     )
-    return page.listed(call, "EvaluationResults", found, _result)
+    return page.listed(call, "EvaluationResults", found, partial(_result, cache(statement_spans)))
 
 
-def _result(explanation: Explanation) -> Output:
+def _result(spans_in: SpansIn, explanation: Explanation) -> Output:
     boundary = any(look.part is Part.BOUNDARY for look in explanation.looks)
     result: Output = {
         "EvalActionName": explanation.request.action,
         "EvalResourceName": explanation.request.resource,
         "EvalDecision": explanation.decision.reason.outcome.value,
-        "MatchedStatements": [_matched(look) for look in explanation.matched],
+        "MatchedStatements": [_matched(spans_in, look) for look in explanation.matched],
         "MissingContextValues": list(explanation.missing),
     }
     if boundary:
@@ -130,8 +148,8 @@ def _is_allowed_by_boundary(matched: Iterable[Look]) -> bool:
     return effects == {Effect.ALLOW}
 
 
-def _matched(look: Look) -> Output:
-    span = statement_spans(look.source.policy.text)[look.statement.number - 1]
+def _matched(spans_in: SpansIn, look: Look) -> Output:
+    span = spans_in(look.source.policy.text)[look.statement.number - 1]
     return {
         "SourcePolicyId": look.source.name,
         "SourcePolicyType": _KINDS.get(look.part, "none"),
@@ -140,9 +158,24 @@ def _matched(look: Look) -> Output:
     }
 
 
+def _given(request: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the values of condition keys that a request gives."""
+    given: dict[str, tuple[str, ...]] = {}
+    for entry in request.get("ContextEntries", ()):
+        values = tuple(entry.get("ContextKeyValues", ()))
+        if any(len(value) > _LONGEST_CONTEXT_VALUE for value in values):
+            raise InvalidInput(
+                f"A value of {entry.get('ContextKeyName')} is too long. It may have up to "
+                f"{_LONGEST_CONTEXT_VALUE} characters."
+            )
+        if "ContextKeyName" in entry:
+            given[entry["ContextKeyName"].lower()] = values
+    return given
+
+
 def _inputs(member: str, request: Mapping[str, Any]) -> Iterable[Source]:
     for number, text in enumerate(request.get(member, ()), 1):
-        yield Source(f"{member}.{number}", documents.checked(text))
+        yield Source(f"{member}.{number}", managed_policies.check_document(text))
 
 
 def _boundary(request: Mapping[str, Any]) -> Source | None:

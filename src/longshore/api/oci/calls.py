@@ -10,6 +10,8 @@ from longshore.names import Digest, Registry
 from longshore.registry.pulls import PulledImage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longshore.api.http import Request
     from longshore.api.workers import Workers
     from longshore.identity.authorization import Surroundings
@@ -32,6 +34,7 @@ class Call:
         surroundings: what policies may ask of it besides.
         name: the repository's name, checked; empty where the route has none.
         argument: the last part of the path: a digest, a tag or an upload id, unchecked.
+        admit_again: raises what refuses the request now, where that has changed since.
         creations: the repositories that came to be by it.
     """
 
@@ -44,6 +47,7 @@ class Call:
     surroundings: Surroundings
     name: str
     argument: str
+    admit_again: Callable[[], object]
     creations: list[Creation] = field(default_factory=list)
 
     @property

@@ -69,7 +69,7 @@ class Exchange:
             account=self.registry.account,
             identity=auditing.user_identity(self.principal),
             source_ip=request.client_address,
-            user_agent=request.header(b"user-agent") or "",
+            user_agent=request.user_agent or "",
             request_id=request.id,
             at=at,
             only_reads=request.method in _READING,

@@ -145,6 +145,7 @@ class OciFace:
                 name=name,
                 argument=argument,
                 creations=exchange.creations,
+                admit_again=lambda: admit(self._context),
             )
 
         if inspect.iscoroutinefunction(route.handler):

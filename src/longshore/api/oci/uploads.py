@@ -136,6 +136,8 @@ def _announced(call: Call, upload: Upload) -> int | None:
 
 
 def _complete(call: Call, upload: Upload, digest: Digest) -> Response:
+    # A key may have been revoked while the bytes were sent.
+    call.admit_again()
     uploads.complete(call.context, call.caller, upload, digest)
     return _created(call, digest)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from longshore.access.policy.principals import Grant, Principals
@@ -114,3 +116,23 @@ def test_all_but_some_are_reached_in_accounts_only(kinds, reached):
 
     assert {name for name, grant in grants.items() if grant} == reached
     assert set(grants.values()) <= {Grant.NONE, Grant.LIMITED}
+
+
+def test_who_has_the_arn_of_somebody_else_is_not_meant():
+    """Under every form of naming: who was bound is reached as before, another one isn't named."""
+    bindings = {USER: "AIDA1", ROLE: "AROA1", SESSION: "AROA1"}
+    for arn, name in ((USER, "user"), (ROLE, "session"), (SESSION, "session")):
+        subject = SUBJECTS[name]
+        bound = replace(subject, unique_id=bindings[arn])
+        another = replace(subject, unique_id="AXXA2")
+        named = principals(AWS=[arn])
+        left_out = principals(negated=True, AWS=[MINE, USER, ROLE, SESSION])
+
+        assert named.grant(bound, bindings) is named.grant(subject) is not Grant.NONE
+        assert named.grant(another, bindings) is Grant.NONE
+        assert (named.denies(bound, bindings), named.denies(another, bindings)) == (True, False)
+        assert not left_out.denies(bound, bindings)
+        assert left_out.denies(another, bindings)
+        # One that was bound to nobody is about whoever has the ARN.
+        assert named.grant(another) is named.grant(subject)
+        assert named.denies(another, {OTHER: "AIDA1"})

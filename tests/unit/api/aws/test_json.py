@@ -58,7 +58,7 @@ def test_the_service_is_the_one_that_botocore_has():
 
 @pytest.mark.parametrize("operation", OURS.operations)
 @given(data=st.data())
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=3)
 def test_a_request_that_botocore_writes_is_read_as_it_was_meant(operation, data):
     request = data.draw(values_of(THEIRS.operation_model(operation).input_shape))
     assert OURS.operations[operation].parse(body_of(operation, request)) == request
@@ -66,7 +66,7 @@ def test_a_request_that_botocore_writes_is_read_as_it_was_meant(operation, data)
 
 @pytest.mark.parametrize("operation", OURS.operations)
 @given(data=st.data())
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=3)
 def test_an_answer_is_read_by_botocore_as_it_was_meant(operation, data):
     output = data.draw(values_of(THEIRS.operation_model(operation).output_shape))
     assert read_back(operation, OURS.operations[operation].serialize(output)) == output
@@ -87,7 +87,7 @@ ANY_JSON = st.recursive(
     operation=st.sampled_from(list(OURS.operations)),
     body=st.binary() | ANY_JSON.map(lambda value: json.dumps(value).encode()),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_any_bytes_are_read_or_refused(operation, body):
     with contextlib.suppress(*REFUSALS):
         OURS.operations[operation].parse(body)
@@ -236,7 +236,7 @@ def test_a_member_of_the_wrong_type_is_named(operation, member, value, message):
     text=st.text("Aa+/=", max_size=12)
     | st.binary(max_size=9).map(base64.b64encode).map(bytes.decode)
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_a_blob_is_base64_in_its_one_true_form(text):
     four, body = "[A-Za-z0-9+/]", json.dumps({**PART, "layerPartBlob": text}).encode()
     if re.fullmatch(f"({four}{{4}})*({four}{{2}}==|{four}{{3}}=)?", text):
