@@ -17,7 +17,7 @@ from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from longshore.events.receivers import Receiver
     from longshore.registry.context import Context
@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 _FORGETTING_INTERVAL = HOUR
 
 
-def create_runner(settings: Settings, context: Context) -> Runner:
+def create_runner(
+    settings: Settings, context: Context, expired: Callable[[], None] = lambda: None
+) -> Runner:
     """Return a runner that does every kind of job, over a store that was opened.
+
+    Args:
+        settings: what the operator chose.
+        context: the store.
+        expired: is called for each image that a lifecycle policy has taken.
 
     Raises:
         NotInstalled, ValueError: some receiver of events can't be.
@@ -39,7 +46,8 @@ def create_runner(settings: Settings, context: Context) -> Runner:
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
         lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
         lifecycle.RUN: Handler(
-            partial(lifecycle.run, context, audit_trail(settings)), terms=lifecycle.TERMS_OF_RUN
+            partial(lifecycle.run, context, audit_trail(settings), expired=expired),
+            terms=lifecycle.TERMS_OF_RUN,
         ),
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW

@@ -19,10 +19,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from uvicorn.supervisors import Multiprocess
 
+from longshore import logs
 from longshore.access.fetching import Fetcher
 from longshore.access.openid.discovery import Discovery
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.access.sigv4 import SignatureVerifier
+from longshore.api import metrics
 from longshore.api.app import App
 from longshore.api.attempts import Attempts
 from longshore.api.aws.face import AwsFace
@@ -30,9 +32,11 @@ from longshore.api.downloads import Downloads
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
 from longshore.api.events import EventStream, Pace
+from longshore.api.health import Health
 from longshore.api.hosts import Hosts
 from longshore.api.iam import api as iam
 from longshore.api.iam import operations as iam_operations
+from longshore.api.metrics import MetricsPage
 from longshore.api.oci.face import OciFace
 from longshore.api.proxies import Proxies
 from longshore.api.sts import api as sts
@@ -48,6 +52,7 @@ from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
 from longshore.metadata import schema
 from longshore.metadata.database import Database
+from longshore.metrics.counts import Counts, Event
 from longshore.names import Registry
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
@@ -61,6 +66,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from longshore.api.http import Receive, Scope, Send
+    from longshore.metrics.shared import SharedRows
     from longshore.settings import Settings
 
 # No two services have an operation of the same name.
@@ -72,6 +78,9 @@ _OPERATIONS = (
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
+# A process that doesn't answer its supervisor for so long is killed. On a busy machine a start
+# takes longer than uvicorn's 5 seconds, and to be killed in the middle of it would never end.
+_STARTING_SECONDS = 30
 _BACKLOG = 2048
 # Objects that may come to be before the youngest are looked through; a request makes dozens.
 _GARBAGE_THRESHOLD = 20_000
@@ -188,8 +197,21 @@ def credentials_file(settings: Settings) -> Path:
     return settings.data / "credentials"
 
 
+def counting_rows(settings: Settings) -> SharedRows:
+    """Return the memory that the processes of this server count in.
+
+    Raises:
+        OSError: the data directory can't have it.
+    """
+    operations = metrics.operations((ecr.load(Limits()), iam.load(), sts.load()))
+    return Counts.rows_for(settings.data, operations, settings.workers)
+
+
 def create_app(
-    settings: Settings, context: Context | None = None, pace: Pace | None = None
+    settings: Settings,
+    context: Context | None = None,
+    pace: Pace | None = None,
+    rows: SharedRows | None = None,
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Return the ASGI application over a store that `prepare` has seen.
 
@@ -197,6 +219,7 @@ def create_app(
         settings: what the operator chose.
         context: the store, where the caller has opened it; it is closed at shutdown.
         pace: how streams of events behave, where not as usual.
+        rows: the memory that all processes of the server count in; without it, this one is alone.
     """
     context = context or open_context(settings)
     workers = Workers()
@@ -206,20 +229,28 @@ def create_app(
         default=Registry(settings.account, settings.region),
     )
     throttle = Throttle(_rates(settings), context.clock)
+    apis = (ecr.load(context.limits), iam.load(), sts.load())
+    operations = metrics.operations(apis)
+    rows = rows or Counts.rows_for(settings.data, operations, 1)
+    counts = Counts(rows, operations)
     attempts = Attempts(
-        settings.failed_attempts, settings.failed_attempts_per_minute, context.clock
+        settings.failed_attempts,
+        settings.failed_attempts_per_minute,
+        context.clock,
+        partial(counts.happened, Event.AUTHENTICATION_FAILURE),
     )
     trail = audit_trail(settings)
     aws = AwsFace(
         context=context,
         hosts=hosts,
-        json_api=ecr.load(context.limits),
-        query_apis=(iam.load(), sts.load()),
+        json_api=apis[0],
+        query_apis=apis[1:],
         verifier=SignatureVerifier(context.clock),
         throttle=throttle,
         attempts=attempts,
         workers=workers,
         trail=trail,
+        counts=counts,
     )
     oci = OciFace(
         context=context,
@@ -228,6 +259,7 @@ def create_app(
         attempts=attempts,
         workers=workers,
         trail=trail,
+        counts=counts,
     )
     events = EventStream(
         context=context, hosts=hosts, attempts=attempts, workers=workers, pace=pace or Pace()
@@ -236,12 +268,17 @@ def create_app(
         aws=aws,
         oci=oci,
         events=events,
-        downloads=Downloads(context=context, default=hosts.default, workers=workers, trail=trail),
+        downloads=Downloads(
+            context=context, default=hosts.default, workers=workers, trail=trail, counts=counts
+        ),
+        health=Health(context, workers),
+        metrics=MetricsPage(context, counts, workers, settings.metrics),
         workers=workers,
         idle_timeout=settings.idle_timeout,
         proxies=Proxies(settings.proxy_networks),
     )
-    runner = create_runner(settings, context) if settings.jobs else None
+    expired = partial(counts.happened, Event.LIFECYCLE_EXPIRATION)
+    runner = create_runner(settings, context, expired) if settings.jobs else None
     pulls = PullRecorder(context, settings.pulls_interval)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -259,6 +296,7 @@ def create_app(
         await workers.run(pulls.stop)
         workers.close()
         trail.close()
+        counts.close()
         context.database.close()
         await send({"type": "lifespan.shutdown.complete"})
         return None
@@ -293,7 +331,9 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
 def run(settings: Settings, taken: socket.socket) -> None:
     """Serve until a signal says stop."""
     _raise_descriptor_limit()
-    config = uvicorn_config(partial(_app_of_process, settings), settings)
+    # Made here, so that the processes of the server have it together.
+    factory = partial(_app_of_process, settings, counting_rows(settings))
+    config = uvicorn_config(factory, settings)
     if settings.workers > 1:
         Multiprocess(config, sockets=[taken]).run()
     else:
@@ -319,6 +359,7 @@ def uvicorn_config(
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        timeout_worker_healthcheck=_STARTING_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
@@ -389,9 +430,7 @@ def _rates(settings: Settings) -> dict[str, float]:
 
 def configure_logging(settings: Settings) -> None:
     """Let this process log to standard error what the settings ask for."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # What uvicorn says of its start is said better by `serve`, and what it warns of is every probe
     # for TLS that docker and its kin begin with.
@@ -401,12 +440,12 @@ def configure_logging(settings: Settings) -> None:
 
 
 def _app_of_process(
-    settings: Settings,
+    settings: Settings, rows: SharedRows
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     # A worker process begins with nothing: not even with a log.
     configure_logging(settings)
     end_with_supervisor()
-    app = create_app(settings)
+    app = create_app(settings, rows=rows)
     _let_garbage_wait()
     return app
 

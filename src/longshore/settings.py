@@ -372,9 +372,15 @@ class Settings(BaseSettings):
         description="A YAML file of users, groups, roles, policies and providers, which each start "
         "brings into force.",
     )
+    log_format: Literal["text", "json"] = Field("text", description="How lines of the log look.")
     access_log: bool = Field(default=False, description="Whether each request is logged.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages that are logged."
+    )
+    metrics: Literal["off", "loopback", "everybody"] = Field(
+        "loopback",
+        description="Who may read the metrics at /metrics: nobody, who asks from this machine, or "
+        "everybody.",
     )
     limits: LimitSettings = Field(LimitSettings(), description="The quotas; see below.")
     events: EventSettings = Field(

@@ -21,6 +21,7 @@ from longshore.api.aws.errors import _QUERY_ANSWERS, json_status, query_answer
 from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr import operations as ecr
 from longshore.api.iam import operations as iam
+from longshore.api.metrics import METRICS
 from longshore.api.oci import errors as oci_errors
 from longshore.api.oci.routes import ROUTES
 from longshore.api.sts import operations as sts
@@ -275,6 +276,25 @@ def _meaning(field: FieldInfo) -> str:
     return f"{meaning} One of {', '.join(choices)}." if choices else meaning
 
 
+# --- Monitoring -----------------------------------------------------------------------------------
+
+
+def metrics() -> str:
+    """Every metric."""
+    return _table(
+        ("Metric", "Type", "Labels", "Meaning"),
+        (
+            (
+                f"`{metric.name}`",
+                metric.kind,
+                ", ".join(f"`{label}`" for label in metric.labels),
+                f"{metric.help}.",
+            )
+            for metric in METRICS
+        ),
+    )
+
+
 # --- The conformance suite ------------------------------------------------------------------------
 
 
@@ -348,6 +368,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings,
     "limits": limits,
     "events": events,
+    "metrics": metrics,
     "conformance": conformance,
     "managed policies of aws": aws_policies,
     "limits of iam": limits_of_iam,

@@ -51,6 +51,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "audit_to_stdout": ("true", True),
     "access_log": ("true", True),
     "log_level": ("warning", "warning"),
+    "log_format": ("json", "json"),
+    "metrics": ("everybody", "everybody"),
 }
 LIMITS = {name: 7 for name in LimitSettings.model_fields if name != "rates"}
 # Settings that make no sense alone.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
+from longshore.api.health import LIVE_PATH, READY_PATH
 from longshore.api.http import ClientDisconnected, Request, Response, text_response
+from longshore.api.metrics import PATH as METRICS_PATH
+from longshore.logs import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,13 +18,16 @@ if TYPE_CHECKING:
     from longshore.api.aws.face import AwsFace
     from longshore.api.downloads import Downloads
     from longshore.api.events import EventStream
+    from longshore.api.health import Health
     from longshore.api.http import Receive, Scope, Send
+    from longshore.api.metrics import MetricsPage
     from longshore.api.oci.face import OciFace
     from longshore.api.proxies import Proxies
     from longshore.api.workers import Workers
 
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger("longshore.access")
+_LINE = "%(method)s %(path)s %(status)d %(milliseconds).1fms %(request_id)s"
 
 _WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
 
@@ -41,6 +46,8 @@ class App:
         oci: answers what is below `/v2/`.
         events: answers `/events`.
         downloads: answers what is below `/layers/`.
+        health: answers `/livez` and `/readyz`.
+        metrics: answers `/metrics`.
         workers: where the rules run.
         idle_timeout: how long a client may pause in the middle of a body, in seconds.
         proxies: who may stand between a client and this server.
@@ -53,6 +60,8 @@ class App:
         oci: OciFace,
         events: EventStream,
         downloads: Downloads,
+        health: Health,
+        metrics: MetricsPage,
         workers: Workers,
         idle_timeout: float,
         proxies: Proxies,
@@ -61,6 +70,11 @@ class App:
         self._oci = oci
         self._events = events
         self._downloads = downloads
+        self._monitoring = {
+            LIVE_PATH: health.live,
+            READY_PATH: health.ready,
+            METRICS_PATH: metrics.answer,
+        }
         self._workers = workers
         self._idle_timeout = idle_timeout
         self._proxies = proxies
@@ -70,21 +84,21 @@ class App:
         if scope["type"] != "http":
             raise NotImplementedError(f"Longshore serves HTTP, not {scope['type']}")
         request = Request(scope, receive, self._idle_timeout, self._proxies)
-        started = time.perf_counter()
+        CURRENT.set(request)
         try:
             response = await self._answer(request)
             await response.send(request, send, self._workers)
         except ClientDisconnected:
             return
         if _access_log.isEnabledFor(logging.INFO):
-            _access_log.info(
-                "%s %s %d %.1fms %s",
-                request.method,
-                _without_secrets(request.path),
-                response.status,
-                (time.perf_counter() - started) * 1000,
-                request.id,
-            )
+            told = {
+                "method": request.method,
+                "path": _without_secrets(request.path),
+                "status": response.status,
+                "milliseconds": round(request.seconds * 1000, 1),
+                "request_id": request.id,
+            }
+            _access_log.info(_LINE, told, extra={"fields": told})
 
     async def _answer(self, request: Request) -> Response:
         answer, answer_to_failure = self._face_of(request)
@@ -106,6 +120,8 @@ class App:
             return self._aws.answer, self._aws.answer_to_failure
         if path == EVENTS_PATH:
             return self._events.answer, _failure
+        if path in self._monitoring:
+            return self._monitoring[path], _failure
         return self._elsewhere, _failure
 
     async def _elsewhere(self, request: Request) -> Response:

@@ -24,7 +24,7 @@ from longshore.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from longshore.clock import Clock, Millis
 
@@ -46,9 +46,17 @@ class Attempts:
         burst: how many may come at once; 0 to count none.
         per_minute: how many more are forgotten each minute.
         clock: tells how much time has passed.
+        on_failure: is called at each failure, whether or not it counts here.
     """
 
-    def __init__(self, burst: int, per_minute: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        burst: int,
+        per_minute: float,
+        clock: Clock,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_failure = on_failure
         self._burst = burst
         self._per_minute = per_minute
         self._clock = clock
@@ -69,9 +77,6 @@ class Attempts:
         Raises:
             TooManyFailures: so much has failed that not even good credentials are looked at.
         """
-        if self._burst == 0:
-            yield
-            return
         source = _network(address)
         pair = (source, credentials)
         if self._failures:
@@ -79,9 +84,11 @@ class Attempts:
         try:
             yield
         except _FAILURES:
-            self._fail(source, pair)
+            self._on_failure()
+            if self._burst:
+                self._fail(source, pair)
             raise
-        if pair not in self._good:
+        if self._burst and pair not in self._good:
             self._remember(pair)
 
     def _check(self, source: str, pair: tuple[str, str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longshore.api import auditing
-from longshore.api.ecr.layers import DOWNLOAD_PATH
+from longshore.api import auditing, measuring
+from longshore.api.ecr.layers import DOWNLOAD_OPERATION, DOWNLOAD_PATH
 from longshore.api.http import ClientDisconnected, text_response
 from longshore.api.oci.blobs import serve
 from longshore.audit.records import ANONYMOUS, ApiCall
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from longshore.api.workers import Workers
     from longshore.audit.trail import Trail
     from longshore.clock import Millis
+    from longshore.metrics.counts import Counts
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.downloads import Download
@@ -49,7 +50,7 @@ class _Exchange:
             resources = [registry.repository_arn(self.download.repository)]
         return ApiCall(
             service="ecr",
-            operation="DownloadLayer",
+            operation=DOWNLOAD_OPERATION,
             region=registry.region,
             account=registry.account,
             identity=ANONYMOUS,
@@ -73,24 +74,34 @@ class Downloads:
         default: the registry of tickets that aren't any.
         workers: where the rules run.
         trail: what is told of each request.
+        counts: where requests are counted.
     """
 
     def __init__(
-        self, *, context: Context, default: Registry, workers: Workers, trail: Trail
+        self,
+        *,
+        context: Context,
+        default: Registry,
+        workers: Workers,
+        trail: Trail,
+        counts: Counts,
     ) -> None:
         self._context = context
         self._default = default
         self._workers = workers
         self._trail = trail
+        self._counts = counts
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
         exchange = _Exchange(request)
+        response = None
         try:
             layer, file = await self._workers.run(self._open, exchange)
+            response = serve(request, layer, file)
         except RegistryError as error:
             exchange.error = error
-            return text_response(_status_of(error), error.message)
+            response = text_response(_status_of(error), error.message)
         except ClientDisconnected:
             exchange.error = auditing.GONE
             raise
@@ -99,7 +110,11 @@ class Downloads:
             raise
         finally:
             self._trail.write(exchange.record(self._default, self._context.clock()))
-        return serve(request, layer, file)
+            is_failure = exchange.error is auditing.FAILED
+            measuring.count(
+                self._counts, "ecr", DOWNLOAD_OPERATION, request, response, is_failure=is_failure
+            )
+        return response
 
     def _open(self, exchange: _Exchange) -> tuple[Layer, BinaryIO]:
         ticket = exchange.request.path.removeprefix(DOWNLOAD_PATH)

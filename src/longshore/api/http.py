@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -87,6 +88,9 @@ class Request:
         receive: ASGI's source of the body.
         idle_timeout: how long the client may pause in the middle of the body, in seconds.
         proxies: who may stand between the client and this server.
+
+    Attributes:
+        received: how many bytes of the body have been received.
     """
 
     def __init__(
@@ -108,9 +112,10 @@ class Request:
         self._idle_timeout = idle_timeout
         self._proxies = proxies
         self._is_read = False
-        self._received = 0
+        self.received = 0
         self._unread = memoryview(b"")
         self._direct_body: DirectBody | None = None
+        self._came_at = time.perf_counter()
 
     @cached_property
     def id(self) -> str:
@@ -121,6 +126,11 @@ class Request:
     def path(self) -> str:
         """The path as it was sent, percent-encodings included."""
         return self.raw_path.partition(b"?")[0].decode("latin-1")
+
+    @property
+    def seconds(self) -> float:
+        """How long ago the request came, in seconds."""
+        return time.perf_counter() - self._came_at
 
     @property
     def query(self) -> list[tuple[str, str]]:
@@ -251,7 +261,7 @@ class Request:
             raise self._timeout() from None
         except ConnectionError:
             raise ClientDisconnected(body.read - before) from None
-        self._received += count
+        self.received += count
         self._is_read = body.left == 0
         return count
 
@@ -262,11 +272,11 @@ class Request:
             self._is_read = chunk is not None
         if chunk is None:
             chunk, self._is_read = await self._next_message()
-        self._received += len(chunk)
-        if self._is_read and self._received < (self.content_length or 0):
+        self.received += len(chunk)
+        if self._is_read and self.received < (self.content_length or 0):
             # A server drops what follows a request to speak another protocol (Upgrade: h2c).
             raise BadRequest(
-                f"The body ends after {self._received} bytes, before its Content-Length."
+                f"The body ends after {self.received} bytes, before its Content-Length."
             )
         return chunk
 
@@ -343,6 +353,13 @@ class Response:
         """Return the same answer with further headers; `_` in their names stands for `-`."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return Response(self.status, self.headers | more, self.body)
+
+    def length_to(self, request: Request) -> int:
+        """Return how many bytes of a body the client is to get; 0 where nobody knows."""
+        body = self.body
+        if request.method == "HEAD":
+            return 0
+        return len(body) if isinstance(body, bytes) else _length(body) or 0
 
     async def send(self, request: Request, send: Send, workers: Workers) -> None:
         """Send the answer; to HEAD, only its head.

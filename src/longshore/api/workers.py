@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class Workers:
         Once begun, it is waited for, even by a task that is cancelled: what it works on must not
         be closed under it.
         """
-        called = self._pool.submit(function, *args, **kwargs)
+        # The thread knows for which request it works, and so what it logs does.
+        context = copy_context()
+        called = self._pool.submit(lambda: context.run(function, *args, **kwargs))
         answer = asyncio.wrap_future(called)
         try:
             return await asyncio.shield(answer)

@@ -18,6 +18,7 @@ import io
 import os
 import re
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 # Writers hash what they write with the algorithm that nearly every client names.
 _USUAL_ALGORITHM = "sha256"
 _READ_SIZE = 1 << 20
+_PROBE = b"Can bytes be written and read?"
 # How much is written before the disk begins with it: a large blob has little left to sync then.
 _HANDED_OVER = 8 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -96,6 +98,16 @@ class FilesystemBlobStore:
         hasher = writer.close()
         if hasher is not None and os.fstat(file).st_size == writer.offset:
             self._hashes.remember(upload_id, file, _USUAL_ALGORITHM, hasher)
+
+    def probe(self) -> None:
+        """Find out whether bytes can be written and read; see `BlobStore`."""
+        with tempfile.TemporaryFile(dir=self._uploads, buffering=0) as file:
+            file.write(_PROBE)
+            file.seek(0)
+            if file.read() != _PROBE:
+                raise OSError(errno.EIO, "what was written isn't what is read", str(self._uploads))
+        with os.scandir(self._blobs) as found:
+            next(found, None)
 
     def digest(self, upload_id: str, size: int, algorithm: str) -> Digest:
         """Compute the digest of an upload; see `BlobStore`."""

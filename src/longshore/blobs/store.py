@@ -193,6 +193,13 @@ class BlobStore(Protocol):
     def delete(self, location: Location) -> None:
         """Remove a blob. It is no error when it isn't there."""
 
+    def probe(self) -> None:
+        """Find out whether bytes can be written and read; nothing stays of it.
+
+        Raises:
+            OSError: they can't.
+        """
+
     def locations(self) -> Iterator[Location]:
         """Walk over all blobs in no order, in constant memory.
 

@@ -21,7 +21,7 @@ from longshore.work import lifecycle_audit
 from longshore.work.runner import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Row
 
@@ -82,13 +82,24 @@ def carry_out(
         yield from outcomes
 
 
-def run(context: Context, trail: Trail, work: Work) -> None:
-    """Do what the policy of a repository says: the handler of `RUN`."""
+def run(
+    context: Context, trail: Trail, work: Work, expired: Callable[[], None] = lambda: None
+) -> None:
+    """Do what the policy of a repository says: the handler of `RUN`.
+
+    Args:
+        context: the store.
+        trail: what is told of each image.
+        work: the job.
+        expired: is called for each image that has gone.
+    """
     registry, name = _repository(work.job.payload)
     counts: Counter[bool] = Counter()
     try:
         for outcome in carry_out(context, registry, name, trail=trail):
             counts[outcome.failure is None] += 1
+            if outcome.failure is None:
+                expired()
             work.check()
     except (RepositoryNotFound, LifecyclePolicyNotFound):
         return

@@ -127,6 +127,17 @@ def test_a_blob_is_opened_raw(store: BlobStore) -> None:
         assert isinstance(blob, io.RawIOBase)
 
 
+def test_a_store_that_can_be_used_says_so_and_another_one_does_not(
+    root: Path, store: BlobStore
+) -> None:
+    store.probe()
+    assert list(store.uploads()) == []
+    assert list((root / "uploads").iterdir()) == []
+    (root / "uploads").rmdir()
+    with pytest.raises(OSError, match="uploads"):
+        store.probe()
+
+
 def test_removing_what_is_not_there_is_no_error(store: BlobStore) -> None:
     location = committed(store)
     for _ in range(2):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.sigv4 import read_signature
-from longshore.api import auditing
+from longshore.api import auditing, measuring
 from longshore.api.aws.exchanges import Exchange
 from longshore.api.http import ClientDisconnected, log_own_failure
 from longshore.errors import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from longshore.identity.access_keys import Credentials
     from longshore.identity.authorization import Need
     from longshore.identity.principals import Principal
+    from longshore.metrics.counts import Counts
     from longshore.registry.context import Context
     from longshore.registry.pulls import PulledImage
 
@@ -66,6 +67,7 @@ class AwsFace:
         attempts: counts failures to authenticate.
         workers: where operations run.
         trail: what is told of each request.
+        counts: where requests are counted.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class AwsFace:
         attempts: Attempts,
         workers: Workers,
         trail: Trail,
+        counts: Counts,
     ) -> None:
         self._context = context
         self._without_waiting = context.without_waiting()
@@ -92,10 +95,12 @@ class AwsFace:
         self._attempts = attempts
         self._workers = workers
         self._trail = trail
+        self._counts = counts
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
         exchange = Exchange(request, self._api_of(request))
+        response = None
         try:
             response = await self._answer(exchange)
         except RegistryError as error:
@@ -110,6 +115,15 @@ class AwsFace:
             raise
         finally:
             self._trail.write(exchange.record(self._hosts.default, self._context.clock()))
+            is_failure = exchange.error is auditing.FAILED
+            measuring.count(
+                self._counts,
+                exchange.api.name,
+                exchange.operation,
+                request,
+                response,
+                is_failure=is_failure,
+            )
         return response.with_headers(x_amzn_RequestId=request.id)
 
     def answer_to_failure(self, request: Request) -> Response:

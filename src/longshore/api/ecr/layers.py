@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What InitiateLayerUpload recommends (ECR answers 10 MiB and takes up to 20).
 PART_SIZE = 10 * 1024 * 1024
+DOWNLOAD_OPERATION = "DownloadLayer"
+"""What following a URL of `GetDownloadUrlForLayer` is called in the audit and the metrics."""
 DOWNLOAD_PATH = "/layers/"
 
 _ANY_DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")

@@ -64,7 +64,7 @@ class Exchange:
         request = self.request
         return ApiCall(
             service="ecr",
-            operation=self._operation(),
+            operation=self.operation,
             region=self.registry.region,
             account=self.registry.account,
             identity=auditing.user_identity(self.principal),
@@ -111,7 +111,9 @@ class Exchange:
             },
         )
 
-    def _operation(self) -> str:
+    @property
+    def operation(self) -> str:
+        """The operation that it stands for; the records and the metrics have this name."""
         if self.route is None:
             return "Unknown"
         if self.route.action is None:

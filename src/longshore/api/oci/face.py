@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from longshore.api import auditing
+from longshore.api import auditing, measuring
 from longshore.api.basic import read_basic
 from longshore.api.http import ClientDisconnected, log_own_failure
+from longshore.api.measuring import REGISTRY_FACE
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.exchanges import Exchange
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from longshore.audit.trail import Trail
     from longshore.identity.authorization import Need, Surroundings
     from longshore.identity.principals import Principal
+    from longshore.metrics.counts import Counts
     from longshore.registry.context import Context
 
 _READING = frozenset({"GET", "HEAD"})
@@ -46,6 +48,7 @@ class OciFace:
         attempts: counts failures to authenticate.
         workers: where the rules run.
         trail: what is told of each request.
+        counts: where requests are counted.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class OciFace:
         attempts: Attempts,
         workers: Workers,
         trail: Trail,
+        counts: Counts,
     ) -> None:
         self._context = context
         self._without_waiting = context.without_waiting()
@@ -65,10 +69,12 @@ class OciFace:
         self._attempts = attempts
         self._workers = workers
         self._trail = trail
+        self._counts = counts
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
         exchange = Exchange(request, self._hosts.default)
+        response = None
         try:
             response = await self._answer(exchange)
             exchange.status = response.status
@@ -88,6 +94,15 @@ class OciFace:
         finally:
             for record in exchange.records(self._context.clock()):
                 self._trail.write(record)
+            is_failure = exchange.error is auditing.FAILED
+            measuring.count(
+                self._counts,
+                REGISTRY_FACE,
+                exchange.operation,
+                request,
+                response,
+                is_failure=is_failure,
+            )
         return _versioned(response)
 
     def answer_to_failure(self, request: Request) -> Response:

@@ -1,0 +1,59 @@
+"""How much the store holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from longshore.metadata import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from longshore.registry.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What the store holds, in all accounts and regions.
+
+    Attributes:
+        repositories: how many there are.
+        images: how many there are, by their storage class.
+        logical_bytes: the sizes of all layers of each repository and of all manifests, together.
+        stored_bytes: the same, where what several repositories share counts once.
+    """
+
+    repositories: int
+    images: Mapping[str, int]
+    logical_bytes: int
+    stored_bytes: int
+
+
+def take_stock(context: Context) -> Holdings:
+    """Return how much there is. It reads through all layers and images: not for every request."""
+    blobs, layers, images = schema.blobs.c, schema.layers.c, schema.images.c
+    with context.database.read() as tx:
+        by_class = tx.execute(
+            select(images.storage_class, func.count(), func.sum(images.manifest_size))
+            .group_by(images.storage_class)
+            .order_by(images.storage_class)
+        ).all()
+        held = tx.execute(
+            select(func.sum(blobs.size)).join_from(
+                schema.layers, schema.blobs, layers.blob_id == blobs.id
+            )
+        ).scalar_one()
+        stored = tx.execute(select(func.sum(blobs.size))).scalar_one()
+        repositories = tx.execute(
+            select(func.count()).select_from(schema.repositories)
+        ).scalar_one()
+    manifests = sum(int(row[2]) for row in by_class)
+    return Holdings(
+        repositories=repositories,
+        images={row[0]: row[1] for row in by_class},
+        logical_bytes=int(held or 0) + manifests,
+        stored_bytes=int(stored or 0) + manifests,
+    )
