@@ -90,6 +90,8 @@ def told(message: dict[str, str]) -> tuple[str, str]:
 
 
 def test_what_happens_is_told_as_it_happens(stage: Stage) -> None:
+    # What happened before, in other tests of this server, is over.
+    place(stage.server)
     with listening(stage.server) as stream, listening(stage.server) as other:
         for image in IMAGES:
             digest = stage.push(image)

@@ -50,10 +50,10 @@ def test_pulls_are_written_again_and_again_even_after_a_failure(
 
 
 def test_what_is_left_is_written_at_the_end(context: Context) -> None:
-    pulls = Written()
+    pulls, before = Written(), set(threading.enumerate())
     recorder = PullRecorder(replace(context, pulls=pulls), NEVER)
     recorder.start()
     assert pulls.times == 0
     recorder.stop()
     assert pulls.times == 1
-    assert "pulls" not in {thread.name for thread in threading.enumerate()}
+    assert set(threading.enumerate()) <= before
