@@ -41,6 +41,7 @@ _FACTS: Select[Any] = select(
     _image.c.last_pulled_at,
     _image.c.archived_at,
     _image.c.activated_at,
+    _image.c.restoring_since,
     _subject.c.id.label("subject_id"),
     _is_awaited.label("is_awaited"),
 ).outerjoin(
@@ -130,7 +131,8 @@ def _images(tx: Connection, repository: Repository, rows: Sequence[Row[Any]]) ->
             pushed_at=row.pushed_at,
             storage_class=StorageClass(row.storage_class),
             last_pulled_at=row.last_pulled_at,
-            archived_at=row.archived_at,
+            # On its way back, it has left the archive as far as rules are concerned.
+            archived_at=row.archived_at if row.restoring_since is None else None,
             activated_at=row.activated_at,
             parents=tuple(parents.get(row.digest, ())),
             subject=row.subject_id,

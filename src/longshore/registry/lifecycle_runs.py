@@ -1,5 +1,7 @@
 """Runs of lifecycle policies: the images that a repository's policy has done with go.
 
+They are deleted, or go to the archive.
+
 A run evaluates the policy over a repository that everybody goes on using, so what it finds is only
 a suggestion. A few images at a time are taken, in a transaction that locks the repository and asks
 the policy again: an image goes only if the same rule still marks it. What others have taken away
@@ -16,11 +18,17 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from longshore.errors import RepositoryNotFound
+from longshore.errors import ImageStorageClassUpdateNotSupported, RepositoryNotFound
 from longshore.names import Digest
-from longshore.registry import images, lifecycle_images, lifecycle_policies, repositories
+from longshore.registry import (
+    images,
+    lifecycle_images,
+    lifecycle_policies,
+    repositories,
+    storage_classes,
+)
 from longshore.registry.lifecycle_grammar import parse
-from longshore.registry.lifecycle_rules import Marking, evaluate
+from longshore.registry.lifecycle_rules import Action, Marking, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from longshore.clock import Millis
     from longshore.names import Registry
     from longshore.registry.context import Context
-    from longshore.registry.lifecycle_rules import Action, Image, Rule, Verdict
+    from longshore.registry.lifecycle_rules import Image, Rule, Verdict
     from longshore.registry.repositories import Repository
 
 # How many images go in one transaction, while pushes to the repository wait.
@@ -76,13 +84,11 @@ def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
 
     Raises:
         RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
-        NotBuiltYet: the policy has a rule that archives.
     """
     now = context.clock()
     with context.database.read() as tx:
         repository = repositories.find(tx, registry, name)
         text = lifecycle_policies.find(tx, repository).text
-    lifecycle_policies.check_built(parse(text))
     with suppress(_Superseded):
         yield from _Run(context, repository, text, now).outcomes()
         with context.database.write() as tx:
@@ -140,17 +146,17 @@ class _Run:
         with self._context.database.write(content_only=True) as tx:
             self._lock(tx)
             marked = self._still_marked(tx, due)
-            expiring = _Expiring(self._context, tx, self._repository)
+            acting = _Acting(self._context, tx, self._repository)
             for verdict in due:
                 if verdict.image.subject is not None:
-                    expiring.expire_orphan(verdict.image, verdict.rule)
+                    acting.act_on_referrer(verdict.image, verdict.rule)
                 elif verdict.image.id in marked:
-                    expiring.expire(marked[verdict.image.id], verdict.rule)
-        gone = {outcome.digest for outcome in expiring.outcomes if outcome.failure is None}
+                    acting.act(marked[verdict.image.id], verdict.rule)
+        gone = {outcome.digest for outcome in acting.outcomes if outcome.failure is None}
         for verdict in due:
             if verdict.image.digest in gone:
                 self._taken.update(verdict.mark.kept_by)
-        return expiring.outcomes
+        return acting.outcomes
 
     def _lock(self, tx: Connection) -> None:
         repository = self._repository
@@ -189,8 +195,8 @@ class _Run:
         return marked
 
 
-class _Expiring:
-    """Deletes images in a transaction that has locked their repository, and keeps the minutes."""
+class _Acting:
+    """Does to images what rules say, in a transaction that has locked their repository."""
 
     def __init__(self, context: Context, tx: Connection, repository: Repository) -> None:
         self.outcomes: list[Outcome] = []
@@ -198,7 +204,37 @@ class _Expiring:
         self._tx = tx
         self._repository = repository
 
-    def expire(self, image: Image, rule: Rule) -> None:
+    def act(self, image: Image, rule: Rule) -> None:
+        """Delete an image, or archive it."""
+        match rule.action:
+            case Action.EXPIRE:
+                self._expire(image, rule)
+            case Action.TRANSITION:
+                self._archive(image, rule)
+
+    def act_on_referrer(self, image: Image, rule: Rule) -> None:
+        """Let a referrer follow that an index kept when its subject went, and keeps no longer."""
+        for found in lifecycle_images.find(self._tx, self._repository, [image.id]):
+            if rule.action is Action.EXPIRE and found.subject is None:
+                self._expire(found, rule)
+            elif rule.action is Action.TRANSITION and found.subject is not None:
+                status = storage_classes.find(self._tx, found.subject)
+                if status is storage_classes.Status.ARCHIVED:
+                    self._archive(found, rule)
+
+    def _archive(self, image: Image, rule: Rule) -> None:
+        """Archive an image with its referrers, unless an index refers to it."""
+        digest = Digest.parse(image.digest)
+        try:
+            ids = storage_classes.archive(self._tx, self._context, self._repository, digest)
+        except ImageStorageClassUpdateNotSupported:
+            self.outcomes.append(Outcome.of(image, rule, REFERENCED))
+            return
+        found = lifecycle_images.find(self._tx, self._repository, ids)
+        for each in sorted(found, key=lambda each: ids.index(each.id)):
+            self.outcomes.append(Outcome.of(each, rule))
+
+    def _expire(self, image: Image, rule: Rule) -> None:
         """Delete an image with its tags and its referrers, unless an index refers to it."""
         expiring = [image]
         while expiring:
@@ -210,12 +246,6 @@ class _Expiring:
             images.remove(self._tx, self._context, self._repository, digest)
             self.outcomes.append(Outcome.of(image, rule))
             expiring += lifecycle_images.referrers_of(self._tx, self._repository, image.digest)
-
-    def expire_orphan(self, image: Image, rule: Rule) -> None:
-        """Delete a referrer that an index kept when its subject went, and keeps no longer."""
-        for found in lifecycle_images.find(self._tx, self._repository, [image.id]):
-            if found.subject is None:
-                self.expire(found, rule)
 
 
 def _batches(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:

@@ -17,6 +17,7 @@ from longshore.jobs.queue import Terms, enqueue
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import lifecycle_previews, lifecycle_runs
+from longshore.registry.lifecycle_rules import Action
 from longshore.work.runner import Interrupted
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ TERMS_OF_RUN = Terms(attempts=3)
 TERMS_OF_PREVIEW = Terms(attempts=3, first_delay=SECOND)
 
 _PAGE = 500
+_DONE = {Action.EXPIRE: "expired", Action.TRANSITION: "archived"}
 _log = logging.getLogger(__name__)
 
 
@@ -58,10 +60,10 @@ def enqueue_runs(context: Context, work: Work) -> None:
 def run(context: Context, work: Work) -> None:
     """Do what the policy of a repository says, and log it: the handler of `RUN`."""
     registry, name = _repository(work.job.payload)
-    counts: Counter[bool] = Counter()
+    counts: Counter[Action | None] = Counter()
     try:
         for outcome in lifecycle_runs.run(context, registry, name):
-            counts[outcome.failure is None] += 1
+            counts[outcome.action if outcome.failure is None else None] += 1
             if outcome.failure is None:
                 _log.info("%s", told(registry, name, outcome))
             work.check()
@@ -69,8 +71,9 @@ def run(context: Context, work: Work) -> None:
         return
     if counts:
         _log.info(
-            "lifecycle run of %s: %d images expired, %d are kept by an index",
-            *(registry.repository_arn(name), counts[True], counts[False]),
+            "lifecycle run of %s: %d images expired, %d archived, %d are kept by an index",
+            registry.repository_arn(name),
+            *(counts[each] for each in (Action.EXPIRE, Action.TRANSITION, None)),
         )
 
 
@@ -93,7 +96,7 @@ def told(registry: Registry, name: str, outcome: Outcome) -> str:
     tags = f" ({', '.join(outcome.tags)})" if outcome.tags else ""
     return (
         f"lifecycle rule {outcome.rule_priority} of {registry.repository_arn(name)} "
-        f"has expired {outcome.digest}{tags}"
+        f"has {_DONE[outcome.action]} {outcome.digest}{tags}"
     )
 
 

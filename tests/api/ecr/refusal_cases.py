@@ -79,7 +79,6 @@ POLICIES_BY_NAME = {
     }.items()
 } | {
     "keep_one": policy(rule(1, more_than=1)),
-    "archives": policy(rule(1, days=1, action="transition")),
 }
 
 
