@@ -22,16 +22,20 @@ from longshore.metadata import schema
 from longshore.registry.lifecycle_rules import StorageClass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from sqlalchemy import ColumnElement, Connection, Row
 
+    from longshore.clock import Millis
     from longshore.names import Digest
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
 
 # The kind of the jobs that restore images (`longshore.work.archive`).
 JOB: Final = "image restoration"
+
+# Ids in one statement; the databases take some thousands.
+_BATCH = 500
 
 _IMAGE = schema.images.c
 
@@ -90,10 +94,13 @@ def archive(
     kept = _kept(tx, repository, [named.digest, *(each.digest for each in referrers)])
     if named.digest in kept:
         raise ImageStorageClassUpdateNotSupported(kept[named.digest])
-    going = [named]
-    going += (
-        each for each in referrers if each.status is not Status.ARCHIVED and each.digest not in kept
-    )
+    going, archived = [named], {named.digest}
+    for each in referrers:
+        # Those of a referrer that stays don't go, either.
+        if each.digest not in kept and each.subject in archived:
+            archived.add(each.digest)
+            if each.status is not Status.ARCHIVED:
+                going.append(each)
     now = context.clock()
     ids = tuple(each.id for each in going)
     tx.execute(
@@ -123,10 +130,9 @@ def restore(tx: Connection, context: Context, repository: Repository, digest: Di
         "region": repository.registry.region,
         "repository": repository.name,
         "repository_id": repository.id,
-        "digest": str(digest),
     }
     # One that is dead or was cancelled has a successor when somebody asks again.
-    enqueue(tx, JOB, payload, now=context.clock(), key=f"{repository.id} {digest}")
+    enqueue(tx, JOB, payload, now=context.clock(), key=str(repository.id))
     return Status.ACTIVATING
 
 
@@ -138,29 +144,18 @@ def restore_at_once(
     Raises:
         ImageNotFound: there is no such image.
     """
-    _set_out(tx, context, repository, digest)
-    finish_restoring(tx, context, repository, digest)
+    found = _set_out(tx, context, repository, digest)
+    _arrive(tx, context, repository, [each for each in found if each.status is not Status.ACTIVE])
 
 
-def finish_restoring(
-    tx: Connection, context: Context, repository: Repository, digest: Digest
-) -> None:
-    """Make an image active that is on its way back, and all that come back with it.
+def finish_restoring(tx: Connection, context: Context, repository: Repository) -> None:
+    """Make all images active that are on their way back: also those that came with another one.
 
-    Raises:
-        ImageNotFound: there is no such image.
+    That one may be gone by now, or in the archive again.
     """
-    named, *others = _with_followers(tx, repository, digest, members=True)
-    if named.status is not Status.ACTIVATING:
-        return
-    coming = [named, *(each for each in others if each.status is Status.ACTIVATING)]
-    now = context.clock()
-    tx.execute(
-        update(schema.images)
-        .where(_IMAGE.id.in_([each.id for each in coming]))
-        .values(storage_class=StorageClass.STANDARD.value, restoring_since=None, activated_at=now)
-    )
-    _tell(tx, repository, coming, StorageClass.STANDARD, now)
+    those = and_(_IMAGE.repository_id == repository.id, has_status(Status.ACTIVATING))
+    found = [_follower(row) for row in tx.execute(_FACTS.where(those))]
+    _arrive(tx, context, repository, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +167,7 @@ class _Follower:
     status: Status
     media_type: str
     artifact_media_type: str | None
-    is_referrer: bool
+    subject: str | None
 
 
 def _set_out(
@@ -187,6 +182,22 @@ def _set_out(
             .values(restoring_since=context.clock())
         )
     return found
+
+
+def _arrive(
+    tx: Connection, context: Context, repository: Repository, coming: Collection[_Follower]
+) -> None:
+    now = context.clock()
+    ids = [each.id for each in coming]
+    for start in range(0, len(ids), _BATCH):
+        tx.execute(
+            update(schema.images)
+            .where(_IMAGE.id.in_(ids[start : start + _BATCH]))
+            .values(
+                storage_class=StorageClass.STANDARD.value, restoring_since=None, activated_at=now
+            )
+        )
+    _tell(tx, repository, coming, StorageClass.STANDARD, now)
 
 
 def _with_followers(
@@ -204,7 +215,7 @@ def _with_followers(
     row = tx.execute(_FACTS.where(here, _IMAGE.digest == str(digest))).one_or_none()
     if row is None:
         raise ImageNotFound(digest, None, repository.name, repository.registry.account)
-    found = {row.id: _follower(row, is_referrer=False)}
+    found = {row.id: _follower(row)}
     latest = list(found.values())
     while latest:
         more = _referrers(tx, repository, latest)
@@ -232,28 +243,21 @@ def _referrers(
 ) -> list[_Follower]:
     digests = [each.digest for each in subjects]
     those = and_(_IMAGE.repository_id == repository.id, _IMAGE.subject.in_(digests))
-    return [_follower(row, is_referrer=True) for row in tx.execute(_FACTS.where(those))]
+    return [_follower(row) for row in tx.execute(_FACTS.where(those))]
 
 
 def _members(
-    tx: Connection, repository: Repository, indexes: Collection[_Follower]
+    tx: Connection, repository: Repository, indexes: Iterable[_Follower]
 ) -> list[_Follower]:
     child = schema.image_children.c
-    follow = {each.id: each.is_referrer for each in indexes}
-    query = (
-        _FACTS.add_columns(child.image_id.label("index_id"))
-        .join(
-            schema.image_children,
-            and_(child.repository_id == _IMAGE.repository_id, child.digest == _IMAGE.digest),
-        )
-        .where(_IMAGE.repository_id == repository.id, child.image_id.in_(list(follow)))
-    )
-    return [_follower(row, is_referrer=follow[row.index_id]) for row in tx.execute(query)]
+    digests = select(child.digest).where(child.image_id.in_([each.id for each in indexes]))
+    those = and_(_IMAGE.repository_id == repository.id, _IMAGE.digest.in_(digests))
+    return [_follower(row) for row in tx.execute(_FACTS.where(those))]
 
 
-def _follower(row: Row[Any], *, is_referrer: bool) -> _Follower:
+def _follower(row: Row[Any]) -> _Follower:
     return _Follower(
-        row.id, row.digest, status_of(row), row.media_type, row.artifact_media_type, is_referrer
+        row.id, row.digest, status_of(row), row.media_type, row.artifact_media_type, row.subject
     )
 
 
@@ -279,25 +283,25 @@ def _kept(tx: Connection, repository: Repository, digests: Collection[str]) -> d
 def _tell(
     tx: Connection,
     repository: Repository,
-    moved: Iterable[_Follower],
+    moved: Collection[_Follower],
     target: StorageClass,
-    now: int,
+    now: Millis,
 ) -> None:
-    log.emit(tx, list(_events(repository, moved, target, now)))
-
-
-def _events(
-    repository: Repository, moved: Iterable[_Follower], target: StorageClass, now: int
-) -> Iterator[shapes.Event]:
-    for image in moved:
-        yield shapes.storage_class_updated(
-            repository.registry,
-            now,
-            repository.name,
-            image.digest,
-            target.value,
-            manifest_media_type=image.media_type,
-            artifact_media_type=image.artifact_media_type,
-            last_activated_at=now if target is StorageClass.STANDARD else None,
-            is_referrer=image.is_referrer,
-        )
+    digests = {image.digest for image in moved}
+    log.emit(
+        tx,
+        [
+            shapes.storage_class_updated(
+                repository.registry,
+                now,
+                repository.name,
+                image.digest,
+                target.value,
+                manifest_media_type=image.media_type,
+                artifact_media_type=image.artifact_media_type,
+                last_activated_at=now if target is StorageClass.STANDARD else None,
+                is_referrer=image.subject in digests,
+            )
+            for image in moved
+        ],
+    )

@@ -76,11 +76,11 @@ def restore(context: Context, image: Image) -> Status:
     return move(context, image, StorageClass.STANDARD)
 
 
-def finish(context: Context, image: Image) -> None:
+def finish(context: Context) -> None:
     """Do what the job of a restoration does."""
     with context.database.write() as tx:
         found = repositories.find(tx, REGISTRY, REPOSITORY, lock=True)
-        storage_classes.finish_restoring(tx, context, found, image.digest)
+        storage_classes.finish_restoring(tx, context, found)
 
 
 def described(context: Context, image: Image) -> image_listings.Image:
@@ -132,10 +132,10 @@ def test_an_image_goes_to_the_archive_at_once_and_comes_back_by_a_job(
         assert described(context, IMAGE).status is Status.ACTIVATING
         assert len(keys_of_jobs(context)) == 1
     clock.advance(DAY)
-    finish(context, IMAGE)
+    finish(context)
     activated_at = clock.now
     clock.advance(DAY)
-    finish(context, IMAGE)
+    finish(context)
     assert restore(context, IMAGE) is Status.ACTIVE
     found = described(context, IMAGE)
     assert (found.status, found.archived_at, found.activated_at) == (
@@ -154,7 +154,7 @@ def test_an_image_on_its_way_back_can_turn_round(context: Context, clock: FakeCl
     clock.advance(DAY)
     archive(context, IMAGE)
     # The job comes too late.
-    finish(context, IMAGE)
+    finish(context)
     found = described(context, IMAGE)
     assert (found.status, found.archived_at) == (Status.ARCHIVED, archived_at)
 
@@ -187,8 +187,8 @@ def test_it_is_told_with_the_time_of_the_restoring(context: Context, clock: Fake
     archive(context, IMAGE)
     archive(context, IMAGE)
     restore(context, IMAGE)
-    finish(context, IMAGE)
-    finish(context, IMAGE)
+    finish(context)
+    finish(context)
     common = {
         "action-type": "UPDATE_STORAGE_CLASS",
         "repository-name": REPOSITORY,
@@ -265,7 +265,7 @@ def test_a_layer_can_be_pulled_while_one_active_image_of_its_repository_uses_it(
     # Elsewhere nothing has changed.
     assert read_layer(context, SHARED.digest, "other") == SHARED.content
     restore(context, first)
-    finish(context, first)
+    finish(context)
     assert read_layer(context, SHARED.digest) == SHARED.content
 
 
@@ -321,11 +321,12 @@ def test_referrers_follow_their_subject_there_and_back(context: Context) -> None
     of_signature = artifact("of the signature", subject=SIGNATURE)
     kept = artifact("kept", subject=IMAGE)
     elsewhere = artifact("of the other", subject=OTHER)
-    everything = (IMAGE, SIGNATURE, of_signature, kept, elsewhere)
+    of_kept = artifact("of the kept one", subject=kept)
+    everything = (IMAGE, SIGNATURE, of_signature, kept, of_kept, elsewhere)
     for image in (IMAGE, OTHER, *everything[1:], oci_index([kept])):
         push(context, image)
     archive(context, IMAGE)
-    assert statuses(context, *everything) == ["ARCHIVED"] * 3 + ["ACTIVE"] * 2
+    assert statuses(context, *everything) == ["ARCHIVED"] * 3 + ["ACTIVE"] * 3
     choice: dict[str, Any] = {"artifact_types": [], "after": None, "limit": 10}
     for status, shown in (
         (Status.ACTIVE, [kept]),
@@ -337,9 +338,9 @@ def test_referrers_follow_their_subject_there_and_back(context: Context) -> None
         )
         assert [each.digest for each in found.items] == [each.digest for each in shown]
     restore(context, IMAGE)
-    assert statuses(context, *everything) == ["ACTIVATING"] * 3 + ["ACTIVE"] * 2
-    finish(context, IMAGE)
-    assert statuses(context, *everything) == ["ACTIVE"] * 5
+    assert statuses(context, *everything) == ["ACTIVATING"] * 3 + ["ACTIVE"] * 3
+    finish(context)
+    assert statuses(context, *everything) == ["ACTIVE"] * 6
 
 
 def test_a_member_is_archived_after_its_index_and_comes_back_with_it(context: Context) -> None:
@@ -355,15 +356,27 @@ def test_a_member_is_archived_after_its_index_and_comes_back_with_it(context: Co
         archive(context, image)
     # Alone it may come back, and go again.
     restore(context, IMAGE)
-    finish(context, IMAGE)
+    finish(context)
     assert statuses(context, index, *members) == ["ARCHIVED", "ACTIVE"] + ["ARCHIVED"] * 2
     archive(context, IMAGE)
     restore(context, index)
     assert statuses(context, index, *members) == ["ACTIVATING"] * 4
     with pytest.raises(ImageStorageClassUpdateNotSupported):
         archive(context, OTHER)
-    finish(context, index)
+    finish(context)
     assert statuses(context, index, *members) == ["ACTIVE"] * 4
+
+
+def test_a_member_comes_back_though_its_index_turns_round(context: Context) -> None:
+    index = oci_index([IMAGE])
+    push(context, index)
+    for image in (index, IMAGE):
+        archive(context, image)
+    restore(context, index)
+    archive(context, index)
+    assert statuses(context, index, IMAGE) == ["ARCHIVED", "ACTIVATING"]
+    finish(context)
+    assert statuses(context, index, IMAGE) == ["ARCHIVED", "ACTIVE"]
 
 
 def test_an_index_of_archived_images_can_not_be_pushed(context: Context, oci: Context) -> None:
@@ -429,5 +442,5 @@ def test_many_at_once_agree(context: Context) -> None:
         answers = at_once([partial(move, context, IMAGE, target)] * 4)
         assert answers == [status] * 4
     assert len(keys_of_jobs(context)) == 1
-    at_once([partial(finish, context, IMAGE)] * 4)
+    at_once([partial(finish, context)] * 4)
     assert statuses(context, IMAGE, SIGNATURE) == ["ACTIVE"] * 2
