@@ -463,6 +463,18 @@ class LayerInaccessible(RegistryError):
         )
 
 
+class LayerArchived(LayerInaccessible):
+    """All images that refer to the layer are archived."""
+
+    def __init__(self, digest: object, name: str, registry_id: str) -> None:
+        RegistryError.__init__(
+            self,
+            f"Layer with digest '{digest}' {_in_repository(name, registry_id)} "
+            "is used by archived images only. Restore one of them before you pull it: "
+            "UpdateImageStorageClass with the target STANDARD.",
+        )
+
+
 # --- Images ---------------------------------------------------------------------------------------
 
 
@@ -484,6 +496,31 @@ class RequestedImageNotFound(ImageNotFound):
 
     def __init__(self) -> None:
         RegistryError.__init__(self, "Requested image not found")
+
+
+class ImageInaccessible(ImageNotFound):
+    """The image is in the archive, or on its way back, and can't be pulled.
+
+    Its words are ours: on the wire ECR answers as if it weren't there.
+    """
+
+    def __init__(self, *, is_activating: bool) -> None:
+        RegistryError.__init__(
+            self,
+            "Requested image is being restored from the archive. Try again in a few seconds."
+            if is_activating
+            else "Requested image is archived. Restore it before you pull it: "
+            "UpdateImageStorageClass with the target STANDARD.",
+        )
+
+
+class ImageStorageClassUpdateNotSupported(RegistryError):
+    """An index that isn't archived refers to the image that is to be archived."""
+
+    code = "ImageStorageClassUpdateNotSupportedException"
+
+    def __init__(self, indexes: Iterable[object]) -> None:
+        super().__init__(f"Requested image referenced by manifest list: {_bracketed(indexes)}")
 
 
 class ImageAlreadyExists(RegistryError):

@@ -11,7 +11,7 @@ from longshore.events.lines import Lines
 from longshore.events.webhooks import Webhook, read_secret
 from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
-from longshore.work import collector, event_delivery, lifecycle
+from longshore.work import archive, collector, event_delivery, lifecycle
 from longshore.work.event_delivery import Courier, Keeping, Outbox
 from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
@@ -52,6 +52,7 @@ def create_runner(
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
         ),
+        archive.JOB: Handler(partial(archive.restore, context), terms=archive.TERMS),
         event_delivery.JOB: Handler(
             Courier(context, receivers).run,
             concurrency=max(1, len(receivers)),

@@ -10,7 +10,13 @@ from longshore.api.ecr.layers import DOWNLOAD_OPERATION, DOWNLOAD_PATH
 from longshore.api.http import ClientDisconnected, text_response
 from longshore.api.oci.blobs import serve
 from longshore.audit.records import ANONYMOUS, ApiCall
-from longshore.errors import AccessDenied, LayersNotFound, RegistryError, RepositoryNotFound
+from longshore.errors import (
+    AccessDenied,
+    LayerArchived,
+    LayersNotFound,
+    RegistryError,
+    RepositoryNotFound,
+)
 from longshore.registry import downloads
 
 if TYPE_CHECKING:
@@ -126,7 +132,7 @@ def _status_of(error: RegistryError) -> int:
     match error:
         case AccessDenied():
             return 403
-        case LayersNotFound() | RepositoryNotFound():
+        case LayersNotFound() | LayerArchived() | RepositoryNotFound():
             return 404
         case _:
             return 500

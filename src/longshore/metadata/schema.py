@@ -420,6 +420,8 @@ images = Table(
     # When it was last archived, and last restored.
     Column("archived_at", BigInteger),
     Column("activated_at", BigInteger),
+    # Since when it is on its way back from the archive, in which it is until then.
+    Column("restoring_since", BigInteger),
     UniqueConstraint("repository_id", "digest"),
     Index(None, "repository_id", "id"),
     Index(None, "repository_id", "pushed_at", "id"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 from enum import IntEnum
@@ -161,7 +162,10 @@ class Counts:
         return [int(row[0]) for row in self._in_use()]
 
     def close(self) -> None:
-        """Count no more."""
+        """Count no more: what comes all the same is counted for nobody."""
+        with self._lock:
+            claimed, self._row = self._row, memoryview(array("d", self._row))
+        claimed.release()
         self._rows.close()
 
     def _in_use(self) -> Iterator[memoryview[float]]:

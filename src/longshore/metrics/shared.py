@@ -37,7 +37,8 @@ class SharedRows:
         self._descriptor = descriptor
         self._count = count
         self._length = length
-        self._numbers = memoryview(mmap.mmap(descriptor, count * length * _NUMBER)).cast("d")
+        self._memory = mmap.mmap(descriptor, count * length * _NUMBER)
+        self._numbers = memoryview(self._memory).cast("d")
 
     @classmethod
     def create(cls, directory: Path, count: int, length: int) -> SharedRows:
@@ -78,7 +79,9 @@ class SharedRows:
         return map(self._row, range(self._count))
 
     def close(self) -> None:
-        """Give the row back that was claimed; nobody may write to it any more."""
+        """Give the row back that was claimed, which has been released, and the memory."""
+        self._numbers.release()
+        self._memory.close()
         os.close(self._descriptor)
 
     def _row(self, number: int) -> memoryview[float]:

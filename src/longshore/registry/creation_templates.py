@@ -246,7 +246,7 @@ def _changed(context: Context, template: CreationTemplate, changes: Changes) -> 
     if changes.tags is not None:
         _check_tags(context, changes.tags)
     if changes.lifecycle_policy:
-        lifecycle_policies.check_built(parse(changes.lifecycle_policy))
+        parse(changes.lifecycle_policy)
     if changes.role_arn:
         check_role(template.registry, changes.role_arn)
     chosen: dict[str, Any] = {

@@ -25,7 +25,7 @@ def ticket(context: Context, registry: Registry, repository: str, digest: Digest
 
     Raises:
         LayersNotFound: the repository doesn't hold the layer.
-        LayerInaccessible: no image refers to it.
+        LayerInaccessible: no image refers to it, or only archived ones do.
     """
     layers.find_referenced(context, registry, repository, digest)
     claims = json.dumps(
@@ -52,6 +52,7 @@ class Download:
 
         Raises:
             LayersNotFound, RepositoryNotFound: the repository no longer holds it, or is gone.
+            LayerArchived: only archived images refer to it by now.
         """
         return layers.open_layer(context, self.registry, self.repository, self.digest)
 

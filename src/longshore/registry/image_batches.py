@@ -9,7 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from longshore.errors import ImageNotFound, InvalidParameter, RequestedImageNotFound
+from longshore.errors import (
+    ImageInaccessible,
+    ImageNotFound,
+    InvalidParameter,
+    RequestedImageNotFound,
+)
 from longshore.names import Digest, is_tag
 from longshore.registry import images, repositories
 from longshore.registry.manifest_conversion import convert
@@ -177,6 +182,8 @@ def _get(
         if tag is None:
             return images.get_by_digest(context, registry, repository, _known(digest))
         manifest = images.get_by_tag(context, registry, repository, tag)
+    except ImageInaccessible as error:
+        raise _Refused("ImageInaccessible", error.message) from error
     except ImageNotFound as error:
         raise _not_found() from error
     if digest is not None and str(manifest.digest) != digest:

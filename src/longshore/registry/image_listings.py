@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, and_, exists, or_, select
 from longshore.errors import ImageNotFound, InvalidParameter
 from longshore.metadata import schema
 from longshore.names import Digest, is_tag
-from longshore.registry import images, repositories
+from longshore.registry import images, repositories, storage_classes
 from longshore.registry.image_batches import (
     ANY_DIGEST,
     API_TAG_MAX_LENGTH,
@@ -22,6 +22,7 @@ from longshore.registry.image_batches import (
     ImageId,
 )
 from longshore.registry.slices import Position, Slice
+from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +45,15 @@ _SHOWN: tuple[Column[Any], ...] = (
     schema.images.c.size,
     schema.images.c.pushed_at,
     schema.images.c.last_pulled_at,
+    schema.images.c.storage_class,
+    schema.images.c.archived_at,
+    schema.images.c.activated_at,
+    schema.images.c.restoring_since,
 )
 
 
 class TagStatus(StrEnum):
-    """Which images a listing shows."""
+    """Which images a listing shows by their tags."""
 
     ANY = "ANY"
     TAGGED = "TAGGED"
@@ -67,6 +72,9 @@ class Image:
     size: int
     pushed_at: Millis
     last_pulled_at: Millis | None
+    status: Status
+    archived_at: Millis | None
+    activated_at: Millis | None
 
 
 def list_ids(
@@ -75,10 +83,21 @@ def list_ids(
     repository: str,
     *,
     status: TagStatus,
+    image_status: Status | None = Status.ACTIVE,
     after: Position | None,
     limit: int,
 ) -> Slice[ImageId]:
-    """Return up to `limit` ids: one for each tag, and one for each image without."""
+    """Return up to `limit` ids: one for each tag, and one for each image without.
+
+    Args:
+        context: the store.
+        registry: whose repository it is.
+        repository: its name.
+        status: which images by their tags.
+        image_status: which images by their own status; None for all.
+        after: where the slice starts.
+        limit: how many there may be in it.
+    """
     image, tag = schema.images, schema.tags
     query = (
         select(image.c.id, image.c.digest, tag.c.name)
@@ -90,6 +109,8 @@ def list_ids(
         query = query.where(tag.c.name.is_not(None))
     if status is TagStatus.UNTAGGED:
         query = query.where(tag.c.name.is_(None))
+    if image_status is not None:
+        query = query.where(storage_classes.has_status(image_status))
     if after is not None:
         last_id, last_tag = after
         # The first condition is what an index can use.
@@ -114,10 +135,11 @@ def list_images(
     repository: str,
     *,
     status: TagStatus,
+    image_status: Status | None = Status.ACTIVE,
     after: Position | None,
     limit: int,
 ) -> Slice[Image]:
-    """Return up to `limit` images with all that is known of them."""
+    """Return up to `limit` images with all that is known of them, chosen as by `list_ids`."""
     image = schema.images
     query = select(*_SHOWN).order_by(image.c.id).limit(limit + 1)
     tagged = exists().where(schema.tags.c.image_id == image.c.id)
@@ -125,6 +147,8 @@ def list_images(
         query = query.where(tagged)
     if status is TagStatus.UNTAGGED:
         query = query.where(~tagged)
+    if image_status is not None:
+        query = query.where(storage_classes.has_status(image_status))
     if after is not None:
         query = query.where(image.c.id > after[0])
     with context.database.read() as tx:
@@ -144,10 +168,10 @@ def describe(
         ImageNotFound: one of them doesn't exist.
     """
     for image_id in ids:
-        _check(image_id)
+        check_id(image_id)
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
-        digests = dict.fromkeys(_digest(tx, found, image_id) for image_id in ids)
+        digests = dict.fromkeys(digest_named(tx, found, image_id) for image_id in ids)
         rows = tx.execute(
             select(*_SHOWN)
             .where(schema.images.c.repository_id == found.id)
@@ -161,9 +185,15 @@ def describe(
 def tag_names(
     context: Context, registry: Registry, repository: str, after: str | None, limit: int
 ) -> Slice[str]:
-    """Return up to `limit` names of tags, sorted by code point."""
+    """Return up to `limit` names of tags that can be pulled, sorted by code point."""
     tag = schema.tags
-    query: Select[Any] = select(tag.c.name).order_by(tag.c.name).limit(limit + 1)
+    query: Select[Any] = (
+        select(tag.c.name)
+        .join(schema.images, schema.images.c.id == tag.c.image_id)
+        .where(storage_classes.has_status(Status.ACTIVE))
+        .order_by(tag.c.name)
+        .limit(limit + 1)
+    )
     if after is not None:
         query = query.where(tag.c.name > after)
     with context.database.read() as tx:
@@ -172,7 +202,12 @@ def tag_names(
     return Slice.of(rows, limit, lambda row: (row.name,), lambda row: str(row.name))
 
 
-def _check(image_id: ImageId) -> None:
+def check_id(image_id: ImageId) -> None:
+    """Check both halves of an image's id.
+
+    Raises:
+        InvalidParameter: one of them can't be an image's.
+    """
     if image_id.digest is not None and ANY_DIGEST.fullmatch(image_id.digest) is None:
         raise InvalidParameter.at(
             "imageDigest", f"must satisfy regular expression '{ANY_DIGEST.pattern}'"
@@ -181,8 +216,12 @@ def _check(image_id: ImageId) -> None:
         raise InvalidParameter.at("imageTag", f"must satisfy regular expression '{TAG_PATTERN}'")
 
 
-def _digest(tx: Connection, repository: Repository, image_id: ImageId) -> Digest:
-    """Return the digest of an image that exists and that both halves of its id name."""
+def digest_named(tx: Connection, repository: Repository, image_id: ImageId) -> Digest:
+    """Return the digest of an image that exists and that both halves of its id name.
+
+    Raises:
+        ImageNotFound: there is none.
+    """
     not_found = ImageNotFound(
         image_id.digest, image_id.tag, repository.name, repository.registry.account
     )
@@ -219,4 +258,7 @@ def _image(row: Row[Any], tags: dict[int, list[str]]) -> Image:
         size=row.size,
         pushed_at=row.pushed_at,
         last_pulled_at=row.last_pulled_at,
+        status=storage_classes.status_of(row),
+        archived_at=row.archived_at,
+        activated_at=row.activated_at,
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from longshore.errors import (
     ImageAlreadyExists,
     ImageDigestDoesNotMatch,
+    ImageInaccessible,
     ImageNotFound,
     ImageTagAlreadyExists,
     LayersNotFound,
@@ -22,7 +23,8 @@ from longshore.errors import (
 from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.names import Digest
-from longshore.registry import layers, manifests, repositories
+from longshore.registry import layers, manifests, repositories, storage_classes
+from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -41,6 +43,8 @@ _MANIFESTS: Select[Any] = (
         schema.images.c.digest,
         schema.images.c.media_type,
         schema.images.c.subject,
+        schema.images.c.storage_class,
+        schema.images.c.restoring_since,
         schema.manifests.c.content,
     )
     .join(schema.repositories, schema.repositories.c.id == schema.images.c.repository_id)
@@ -66,6 +70,7 @@ _TAGGED = select(schema.tags.c.image_id).where(
 )
 _SIZES = select(schema.images.c.digest, schema.images.c.size).where(
     schema.images.c.repository_id == bindparam("repository"),
+    storage_classes.has_status(Status.ACTIVE),
     schema.images.c.digest.in_(bindparam("digests", expanding=True)),
 )
 _COUNT_IMAGES = select(func.count()).where(schema.images.c.repository_id == bindparam("repository"))
@@ -118,6 +123,8 @@ def put(
 ) -> StoredManifest:
     """Store a manifest, and let its tags stand for it: all of them, or nothing is changed.
 
+    An image that is archived is restored at once. An index can't refer to one that is.
+
     Args:
         context: the store.
         registry: whose repository it is.
@@ -150,7 +157,8 @@ def put(
             for each, holder in tagged.items()
             if image_id is None or holder != image_id
         }
-        if image_id is not None and not to_move:
+        status = None if image_id is None else storage_classes.find(tx, image_id)
+        if status is Status.ACTIVE and not to_move:
             raise ImageAlreadyExists(computed, tag, repository, registry.account)
         for each, holder in to_move.items():
             if holder is not None and found.mutability.protects(each):
@@ -159,15 +167,17 @@ def put(
             image_id = _insert(
                 context, tx, found, manifest=manifest, content=content, digest=computed
             )
+        elif status is not Status.ACTIVE:
+            storage_classes.restore_at_once(tx, context, found, computed)
         for each, holder in to_move.items():
             _move_tag(context, tx, found, each, image_id, exists=holder is not None)
         now = context.clock()
         log.emit(
             tx,
-            # Without a tag, it is the image itself that is new.
+            # Without a tag, it is the image itself that is new, or active again.
             [
                 shapes.image_pushed(registry, now, repository, str(computed), each)
-                for each in to_move or [None]
+                for each in to_move or tags or [None]
             ],
         )
     subject = None if manifest.subject is None else str(manifest.subject.digest)
@@ -181,6 +191,7 @@ def get_by_digest(
 
     Raises:
         RepositoryNotFound, ImageNotFound: there is none.
+        ImageInaccessible: it is archived, or on its way back.
     """
     return context.memory.answer(
         ("image by digest", registry, repository, digest),
@@ -194,6 +205,7 @@ def get_by_tag(context: Context, registry: Registry, repository: str, tag: str) 
 
     Raises:
         RepositoryNotFound, ImageNotFound: there is none.
+        ImageInaccessible: it is archived, or on its way back.
     """
     return context.memory.answer(
         ("image by tag", registry, repository, tag),
@@ -308,6 +320,9 @@ def _asked(registry: Registry, repository: str) -> dict[str, str]:
 
 
 def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
+    status = storage_classes.status_of(row)
+    if status is not Status.ACTIVE:
+        raise ImageInaccessible(is_activating=status is Status.ACTIVATING)
     return StoredManifest(
         Digest.parse(row.digest), row.media_type, bytes(row.content), tag, row.subject
     )

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, and_, bindparam, delete, exists, select, update
 
 from longshore.blobs.store import BlobMissing, Location
-from longshore.errors import LayerInaccessible, LayersNotFound, Server
+from longshore.errors import LayerArchived, LayerInaccessible, LayersNotFound, Server
 from longshore.metadata import schema
 from longshore.metadata.statements import insert_if_absent
 from longshore.names import Digest
 from longshore.registry import account_settings, repositories
+from longshore.registry.storage_classes import Status, has_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,12 +41,18 @@ _RENEW_AFTER_FRACTION = 8
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer of a repository. `size` is in bytes."""
+    """A layer of a repository.
+
+    Attributes:
+        size: in bytes.
+        is_archived: whether all images that refer to it are archived, so that it can't be pulled.
+    """
 
     digest: Digest
     size: int
     media_type: str | None
     location: Location
+    is_archived: bool = False
 
 
 def check(
@@ -68,6 +75,7 @@ def find(context: Context, registry: Registry, repository: str, digest: Digest) 
 
     Raises:
         LayersNotFound: the repository doesn't hold it, whoever else does.
+        LayerArchived: only archived images refer to it.
     """
     row = context.memory.answer(
         ("layer", registry, repository, digest),
@@ -76,7 +84,7 @@ def find(context: Context, registry: Registry, repository: str, digest: Digest) 
     layer = _renewed(context, row.repository_id, row)
     if layer is None:
         raise LayersNotFound.asked(digest, repository, registry.account)
-    return layer
+    return _pulled(layer, registry, repository)
 
 
 def find_referenced(context: Context, registry: Registry, repository: str, digest: Digest) -> Layer:
@@ -84,12 +92,12 @@ def find_referenced(context: Context, registry: Registry, repository: str, diges
 
     Raises:
         LayersNotFound: the repository doesn't hold it.
-        LayerInaccessible: no image refers to it.
+        LayerInaccessible: no image refers to it, or only archived ones do.
     """
     row = _row(context, registry, repository, digest)
     if not row.referenced:
         raise LayerInaccessible(digest, repository, registry.account)
-    return _layer(row)
+    return _pulled(_layer(row), registry, repository)
 
 
 def open_layer(
@@ -99,6 +107,7 @@ def open_layer(
 
     Raises:
         LayersNotFound: the repository doesn't hold it.
+        LayerArchived: only archived images refer to it.
     """
     layer = find(context, registry, repository, digest)
     try:
@@ -121,7 +130,7 @@ def mount(
 
     Returns:
         Whether it does now. It doesn't where the registry's settings forbid it, where the two
-        differ in encryption, and where `source` has no such layer.
+        differ in encryption, and where `source` has no such layer, or has it in the archive.
     """
     with context.database.write(content_only=True) as tx:
         target = repositories.find(tx, registry, repository, lock=True)
@@ -136,6 +145,8 @@ def mount(
             _asked(registry, source, digest),
         ).one_or_none()
         if row is None or not (row.referenced or context.dialect.mounts_freely):
+            return False
+        if _layer(row).is_archived:
             return False
         if lock_blob(tx, row.blob_id) is None:
             return False
@@ -214,12 +225,23 @@ def is_referenced() -> ColumnElement[bool]:
     )
 
 
+_is_active = (
+    exists()
+    .where(
+        schema.image_layers.c.repository_id == schema.layers.c.repository_id,
+        schema.image_layers.c.digest == schema.layers.c.digest,
+        schema.image_layers.c.image_id == schema.images.c.id,
+        has_status(Status.ACTIVE),
+    )
+    .correlate(schema.layers)
+)
 # Made once: to make a statement takes longer than to execute it.
 _LAYERS = select(
     schema.layers,
     schema.blobs.c.size,
     schema.blobs.c.location,
     is_referenced().label("referenced"),
+    _is_active.label("active"),
 ).join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
 _FIND = _LAYERS.join(
     schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id
@@ -271,4 +293,16 @@ def _renewed(context: Context, repository_id: int, row: Row[Any]) -> Layer | Non
 
 
 def _layer(row: Row[Any]) -> Layer:
-    return Layer(Digest.parse(row.digest), row.size, row.media_type, Location(row.location))
+    return Layer(
+        Digest.parse(row.digest),
+        row.size,
+        row.media_type,
+        Location(row.location),
+        is_archived=bool(row.referenced and not row.active),
+    )
+
+
+def _pulled(layer: Layer, registry: Registry, repository: str) -> Layer:
+    if layer.is_archived:
+        raise LayerArchived(layer.digest, repository, registry.account)
+    return layer

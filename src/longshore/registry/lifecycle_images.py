@@ -38,6 +38,7 @@ _FACTS: Select[Any] = select(
     _IMAGE.c.last_pulled_at,
     _IMAGE.c.archived_at,
     _IMAGE.c.activated_at,
+    _IMAGE.c.restoring_since,
 )
 
 
@@ -113,7 +114,8 @@ def _images(tx: Connection, repository: Repository, query: Select[Any]) -> list[
             pushed_at=row.pushed_at,
             storage_class=StorageClass(row.storage_class),
             last_pulled_at=row.last_pulled_at,
-            archived_at=row.archived_at,
+            # On its way back, it has left the archive as far as rules are concerned.
+            archived_at=row.archived_at if row.restoring_since is None else None,
             activated_at=row.activated_at,
             parents=tuple(parents.get(row.digest, ())),
             subject=subjects.get(row.subject),

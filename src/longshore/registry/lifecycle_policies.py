@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from longshore.errors import LifecyclePolicyNotFound, NotBuiltYet
+from longshore.errors import LifecyclePolicyNotFound
 from longshore.metadata import schema
 from longshore.metadata.statements import upsert
 from longshore.registry import repositories
 from longshore.registry.lifecycle_grammar import normal_form, parse
-from longshore.registry.lifecycle_rules import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sqlalchemy import Row
 
     from longshore.clock import Millis
     from longshore.names import Registry
     from longshore.registry.context import Context
-    from longshore.registry.lifecycle_rules import Rule
     from longshore.registry.repositories import Repository
 
 _TABLE = schema.lifecycle_policies
@@ -46,9 +42,8 @@ def put(context: Context, registry: Registry, repository: str, text: str) -> Lif
 
     Raises:
         InvalidParameter: the text is no lifecycle policy.
-        NotBuiltYet: it has a rule that archives.
     """
-    check_built(parse(text))
+    parse(text)
     policy = LifecyclePolicy(normal_form(text))
     with context.database.write() as tx:
         write(tx, repositories.find(tx, registry, repository, lock=True).id, policy)
@@ -100,20 +95,6 @@ def find(tx: Connection, repository: Repository) -> LifecyclePolicy:
     if row is None:
         raise LifecyclePolicyNotFound(repository.name, repository.registry.account)
     return LifecyclePolicy(row.document, row.evaluated_at)
-
-
-def check_built(rules: Iterable[Rule]) -> None:
-    """Refuse rules that nothing could carry out.
-
-    Raises:
-        NotBuiltYet: one of them archives.
-    """
-    if any(rule.action is Action.TRANSITION for rule in rules):
-        raise NotBuiltYet(
-            "Lifecycle rules with the action 'transition' are not built yet in Longshore: it can't "
-            "archive images. Nothing was changed. Use the action 'expire', or leave the rule out; "
-            "a preview shows what the rule would archive."
-        )
 
 
 def is_current(tx: Connection, repository: Repository, text: str) -> bool:

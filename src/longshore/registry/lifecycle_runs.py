@@ -1,5 +1,7 @@
 """Runs of lifecycle policies: the images that a repository's policy has done with go.
 
+They are deleted, or go to the archive.
+
 A run evaluates the policy over a repository that everybody goes on using, so what it finds is only
 a plan, of a few bytes for each image that is to go. A few images at a time are taken, in a
 transaction that locks the repository and asks the policy again: an image goes only if the same rule
@@ -17,11 +19,17 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from longshore.errors import RepositoryNotFound
+from longshore.errors import ImageStorageClassUpdateNotSupported, RepositoryNotFound
 from longshore.names import Digest
-from longshore.registry import images, lifecycle_images, lifecycle_policies, repositories
+from longshore.registry import (
+    images,
+    lifecycle_images,
+    lifecycle_policies,
+    repositories,
+    storage_classes,
+)
 from longshore.registry.lifecycle_grammar import parse
-from longshore.registry.lifecycle_rules import Marking, evaluate
+from longshore.registry.lifecycle_rules import Action, Marking, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.lifecycle_policies import LifecyclePolicy
-    from longshore.registry.lifecycle_rules import Action, Image, Rule, Verdict
+    from longshore.registry.lifecycle_rules import Image, Rule, Verdict
     from longshore.registry.repositories import Repository
 
 # How many images go in one transaction, while pushes to the repository wait.
@@ -78,13 +86,11 @@ def begin(context: Context, registry: Registry, name: str) -> Run:
 
     Raises:
         RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to run.
-        NotBuiltYet: the policy has a rule that archives.
     """
     with context.database.read() as tx:
         repository = repositories.find(tx, registry, name)
         policy = lifecycle_policies.find(tx, repository)
     rules = parse(policy.text)
-    lifecycle_policies.check_built(rules)
     return Run(context, repository, policy, rules)
 
 
@@ -92,7 +98,7 @@ def run(context: Context, registry: Registry, name: str) -> Iterator[Outcome]:
     """Do what a repository's policy says; yield each outcome once it is committed.
 
     Raises:
-        RepositoryNotFound, LifecyclePolicyNotFound, NotBuiltYet: see `begin`.
+        RepositoryNotFound, LifecyclePolicyNotFound: see `begin`.
     """
     for outcomes in begin(context, registry, name).batches():
         yield from outcomes
@@ -169,17 +175,17 @@ class Run:
         with self._context.database.write(content_only=True) as tx:
             self._lock(tx)
             marked = self._still_marked(tx, due)
-            expiring = _Expiring(self._context, tx, self.repository)
+            acting = _Acting(self._context, tx, self.repository)
             for step in due:
                 rule = self._rules_by_priority[step.rule_priority]
                 if step.follows:
-                    expiring.expire_orphan(step.image_id, rule)
+                    acting.act_on_referrer(step.image_id, rule)
                 elif step.image_id in marked:
-                    expiring.expire(marked[step.image_id], rule)
+                    acting.act(marked[step.image_id], rule)
         for step in due:
-            if step.image_id in expiring.expired:
+            if step.image_id in acting.done:
                 self._taken.update(step.kept_by)
-        return expiring.outcomes
+        return acting.outcomes
 
     def _lock(self, tx: Connection) -> None:
         repository = self.repository
@@ -267,17 +273,48 @@ class _Plan:
             yield _Step(image_id, priority, active_since, bool(follows), kept_by)
 
 
-class _Expiring:
-    """Deletes images in a transaction that has locked their repository, and keeps the minutes."""
+class _Acting:
+    """Does what rules say, in a transaction that has locked the repository, and keeps minutes."""
 
     def __init__(self, context: Context, tx: Connection, repository: Repository) -> None:
         self.outcomes: list[Outcome] = []
-        self.expired: set[int] = set()
+        self.done: set[int] = set()
         self._context = context
         self._tx = tx
         self._repository = repository
 
-    def expire(self, image: Image, rule: Rule) -> None:
+    def act(self, image: Image, rule: Rule) -> None:
+        """Delete an image, or archive it."""
+        match rule.action:
+            case Action.EXPIRE:
+                self._expire(image, rule)
+            case Action.TRANSITION:
+                self._archive(image, rule)
+
+    def act_on_referrer(self, image_id: int, rule: Rule) -> None:
+        """Let a referrer follow that an index kept when its subject went, and keeps no longer."""
+        for found in lifecycle_images.find(self._tx, self._repository, [image_id]):
+            if rule.action is Action.EXPIRE and found.subject is None:
+                self._expire(found, rule)
+            elif rule.action is Action.TRANSITION and found.subject is not None:
+                status = storage_classes.find(self._tx, found.subject)
+                if status is storage_classes.Status.ARCHIVED:
+                    self._archive(found, rule)
+
+    def _archive(self, image: Image, rule: Rule) -> None:
+        """Archive an image with its referrers, unless an index refers to it."""
+        digest = Digest.parse(image.digest)
+        try:
+            ids = storage_classes.archive(self._tx, self._context, self._repository, digest)
+        except ImageStorageClassUpdateNotSupported:
+            self.outcomes.append(Outcome.of(image, rule, REFERENCED))
+            return
+        found = lifecycle_images.find(self._tx, self._repository, ids)
+        for each in sorted(found, key=lambda each: ids.index(each.id)):
+            self.outcomes.append(Outcome.of(each, rule))
+            self.done.add(each.id)
+
+    def _expire(self, image: Image, rule: Rule) -> None:
         """Delete an image with its tags and its referrers, unless an index refers to it."""
         expiring = [image]
         while expiring:
@@ -288,14 +325,8 @@ class _Expiring:
                 continue
             images.remove(self._tx, self._context, self._repository, digest)
             self.outcomes.append(Outcome.of(image, rule))
-            self.expired.add(image.id)
+            self.done.add(image.id)
             expiring += lifecycle_images.referrers_of(self._tx, self._repository, image.digest)
-
-    def expire_orphan(self, image_id: int, rule: Rule) -> None:
-        """Delete a referrer that an index kept when its subject went, and keeps no longer."""
-        for found in lifecycle_images.find(self._tx, self._repository, [image_id]):
-            if found.subject is None:
-                self.expire(found, rule)
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

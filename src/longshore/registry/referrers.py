@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from longshore.metadata import schema
 from longshore.names import Digest
-from longshore.registry import repositories
+from longshore.registry import repositories, storage_classes
 from longshore.registry.slices import Position, Slice
+from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +35,7 @@ class Referrer:
     artifact_type: str | None
     size: int
     annotations: Mapping[str, str]
+    status: Status
 
 
 def list_of(
@@ -43,6 +45,7 @@ def list_of(
     subject: Digest,
     *,
     artifact_types: Collection[str],
+    status: Status | None = Status.ACTIVE,
     after: Position | None,
     limit: int,
 ) -> Slice[Referrer]:
@@ -57,6 +60,7 @@ def list_of(
         repository: its name.
         subject: the digest that they refer to.
         artifact_types: only referrers of these types, where there are any.
+        status: only referrers of this status; None for all.
         after: where the slice starts.
         limit: how many there may be in it.
     """
@@ -69,6 +73,8 @@ def list_of(
     )
     if artifact_types:
         query = query.where(image.c.artifact_type.in_(list(artifact_types)))
+    if status is not None:
+        query = query.where(storage_classes.has_status(status))
     if after is not None:
         query = query.where(image.c.id > after[0])
     with context.database.read() as tx:
@@ -104,4 +110,5 @@ def _referrer(row: Row[Any]) -> Referrer:
         artifact_type=row.artifact_type,
         size=row.manifest_size,
         annotations=row.annotations or {},
+        status=storage_classes.status_of(row),
     )

@@ -17,6 +17,7 @@ from longshore.jobs.queue import Terms, enqueue
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import lifecycle_previews, lifecycle_runs
+from longshore.registry.lifecycle_rules import Action
 from longshore.work import lifecycle_audit
 from longshore.work.runner import Interrupted
 
@@ -42,6 +43,7 @@ TERMS_OF_PREVIEW = Terms(attempts=3, first_delay=SECOND)
 
 _PAGE = 500
 _MOST_FAILURES_TOLD = 100
+_DONE = {Action.EXPIRE: "expired", Action.TRANSITION: "archived"}
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,7 @@ def carry_out(
     Of the images that indexes keep, again in each run, the audit is told of some only.
 
     Raises:
-        RepositoryNotFound, LifecyclePolicyNotFound, NotBuiltYet: there is nothing to do.
+        RepositoryNotFound, LifecyclePolicyNotFound: there is nothing to do.
     """
     run = lifecycle_runs.begin(context, registry, name)
     untold = _MOST_FAILURES_TOLD
@@ -94,19 +96,20 @@ def run(
         expired: is called for each image that has gone.
     """
     registry, name = _repository(work.job.payload)
-    counts: Counter[bool] = Counter()
+    counts: Counter[Action | None] = Counter()
     try:
         for outcome in carry_out(context, registry, name, trail=trail):
-            counts[outcome.failure is None] += 1
-            if outcome.failure is None:
+            counts[outcome.action if outcome.failure is None else None] += 1
+            if outcome.failure is None and outcome.action is Action.EXPIRE:
                 expired()
             work.check()
     except (RepositoryNotFound, LifecyclePolicyNotFound):
         return
     if counts:
         _log.info(
-            "lifecycle run of %s: %d images expired, %d are kept by an index",
-            *(registry.repository_arn(name), counts[True], counts[False]),
+            "lifecycle run of %s: %d images expired, %d archived, %d are kept by an index",
+            registry.repository_arn(name),
+            *(counts[each] for each in (Action.EXPIRE, Action.TRANSITION, None)),
         )
 
 
@@ -128,7 +131,7 @@ def _told(repository: Repository, outcome: Outcome) -> str:
     tags = f" ({', '.join(outcome.tags)})" if outcome.tags else ""
     return (
         f"lifecycle rule {outcome.rule_priority} of {repository.arn} "
-        f"has expired {outcome.digest}{tags}"
+        f"has {_DONE[outcome.action]} {outcome.digest}{tags}"
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from tests.api.ecr.refusal_cases import (
     ACCOUNT,
     IMAGE,
+    INDEX,
     NOTHING,
     OTHER,
     Refusal,
     image_tagged_1,
     immutable_image_tagged_1,
+    index_tagged_1,
 )
 from tests.api.ecr.refusals import constraint
 
@@ -178,5 +180,51 @@ IMAGES = [
         constraint("subjectId.imageDigest", "Digests by sha512 are not supported"),
         {"subjectId": {"imageDigest": "sha512:" + "0" * 128}},
         why="sha512",
+    ),
+    *(
+        Refusal(
+            "UpdateImageStorageClass",
+            "ImageNotFound",
+            f"The image with imageId {{{{imageDigest:'{digest or 'null'}', "
+            f"imageTag:'{tag or 'null'}'}}}} does not exist within the repository with name "
+            f"'{{name}}' in the registry with id '{ACCOUNT}'",
+            {
+                "imageId": {
+                    name: value
+                    for name, value in (("imageDigest", digest), ("imageTag", tag))
+                    if value is not None
+                },
+                "targetStorageClass": target,
+            },
+            image_tagged_1,
+            why=f"{why}, {target}",
+        )
+        for target in ("ARCHIVE", "STANDARD")
+        for digest, tag, why in (
+            (None, "2", "by tag"),
+            (NOTHING, None, "by digest"),
+            (NOTHING, "1", "by a digest that isn't the tag's"),
+            (None, None, "by nothing"),
+        )
+    ),
+    *(
+        Refusal(
+            "UpdateImageStorageClass",
+            "InvalidParameter",
+            constraint(member, f"must satisfy regular expression '{pattern}'"),
+            {"imageId": {member: text}, "targetStorageClass": "ARCHIVE"},
+            why=f"bad {member}",
+        )
+        for member, text, pattern in (
+            ("imageDigest", "sha256", "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"),
+            ("imageTag", "-x", "[a-zA-Z0-9_][a-zA-Z0-9._-]*"),
+        )
+    ),
+    Refusal(
+        "UpdateImageStorageClass",
+        "ImageStorageClassUpdateNotSupported",
+        f"Requested image referenced by manifest list: [{INDEX.digest}]",
+        {"imageId": {"imageDigest": str(IMAGE.digest)}, "targetStorageClass": "ARCHIVE"},
+        index_tagged_1,
     ),
 ]

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 TAKES_A_POLICY = ("PutLifecyclePolicy", "StartLifecyclePolicyPreview")
 PREVIEW = "GetLifecyclePolicyPreview"
 OF_REPOSITORY = f"for the repository with name '{{name}}' in the registry with id '{ACCOUNT}'"
-NOT_ARCHIVED = (
-    "Lifecycle rules with the action 'transition' are not built yet in Longshore: it can't "
-    "archive images. Nothing was changed. Use the action 'expire', or leave the rule out; "
-    "a preview shows what the rule would archive."
-)
 
 
 def preview(stage: Stage) -> Names:
@@ -73,12 +68,6 @@ LIFECYCLE = [
         "InvalidParameter",
         constraint("lifecyclePolicyText", "Member must not be null"),
         why="no text",
-    ),
-    Refusal(
-        "PutLifecyclePolicy",
-        "UnsupportedOperation",
-        NOT_ARCHIVED,
-        {"lifecyclePolicyText": "{archives}"},
     ),
     *(
         Refusal(

@@ -54,6 +54,7 @@ TAKES: dict[str, dict[str, Any]] = {
     "ListImages": {},
     "DescribeImages": {},
     "ListImageReferrers": {"subjectId": {"imageDigest": NOTHING}},
+    "UpdateImageStorageClass": {"imageId": {"imageTag": "1"}, "targetStorageClass": "ARCHIVE"},
     "PutLifecyclePolicy": {"lifecyclePolicyText": "{keep_one}"},
     "GetLifecyclePolicy": {},
     "DeleteLifecyclePolicy": {},
@@ -79,7 +80,6 @@ POLICIES_BY_NAME = {
     }.items()
 } | {
     "keep_one": policy(rule(1, more_than=1)),
-    "archives": policy(rule(1, days=1, action="transition")),
 }
 
 
@@ -129,6 +129,11 @@ def filled(value: Any, names: Names) -> Any:
 
 def image_tagged_1(stage: Stage) -> Names:
     stage.push(IMAGE, "1")
+    return {}
+
+
+def index_tagged_1(stage: Stage) -> Names:
+    stage.push(INDEX, "1")
     return {}
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tests.api.ecr.refusal_cases import ACCOUNT, NO_POLICY_AT_ALL, Refusal
 from tests.api.ecr.refusals import constraint
-from tests.support.lifecycle import policy, rule
 
 if TYPE_CHECKING:
     from tests.api.ecr.refusal_cases import Names
@@ -23,9 +22,6 @@ PRINCIPAL = (
 )
 POLICY = constraint("PolicyText", "Invalid repository policy provided")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/scanner"
-# Its braces are doubled, for names in braces are filled in.
-_ARCHIVING = policy(rule(days=90, status="any", action="transition"))
-ARCHIVING = _ARCHIVING.replace("{", "{{").replace("}", "}}")
 
 MAKING = ("CreateRepositoryCreationTemplate", "UpdateRepositoryCreationTemplate")
 NAMING = (*MAKING, "DeleteRepositoryCreationTemplate")
@@ -208,14 +204,6 @@ TEMPLATES = [
         ),
         "a lifecycle policy that isn't one",
         lifecyclePolicy='{{"rules": []}}',
-    ),
-    *making(
-        "UnsupportedOperation",
-        "Lifecycle rules with the action 'transition' are not built yet in Longshore: it can't "
-        "archive images. Nothing was changed. Use the action 'expire', or leave the rule out; a "
-        "preview shows what the rule would archive.",
-        "a lifecycle policy that archives",
-        lifecyclePolicy=ARCHIVING,
     ),
 ]
 

@@ -71,7 +71,7 @@ def test_an_operation_that_is_not_built_says_so(server: RunningServer, operation
 
 def test_every_operation_of_the_table_is_one_of_the_model() -> None:
     assert OPERATIONS.keys() <= MODEL.operations.keys()
-    assert len(OPERATIONS) == 41
+    assert len(OPERATIONS) == 42
 
 
 def test_every_operation_of_the_model_is_in_the_documentation() -> None:

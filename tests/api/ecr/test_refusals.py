@@ -62,6 +62,7 @@ NEVER_HERE = {
             "GetLifecyclePolicyPreview",
         )
     },
+    ("UpdateImageStorageClass", "ValidationException"): "InvalidParameterException says it",
     ("UntagResource", "TooManyTagsException"): "fewer tags are never too many",
     **{
         (operation, "ValidationException"): "InvalidParameterException says it"

@@ -8,9 +8,9 @@ from sqlalchemy import insert, select, update
 
 from longshore.clock import DAY
 from longshore.errors import (
+    ImageInaccessible,
     ImageNotFound,
     LifecyclePolicyNotFound,
-    NotBuiltYet,
     RepositoryNotFound,
 )
 from longshore.metadata import schema
@@ -21,11 +21,13 @@ from longshore.registry import (
     lifecycle_policies,
     lifecycle_runs,
     repositories,
+    storage_classes,
 )
 from longshore.registry.image_batches import ImageId
 from longshore.registry.lifecycle_rules import Action
 from longshore.registry.lifecycle_runs import REFERENCED, Outcome
 from longshore.registry.mutability import Mode, TagMutability
+from longshore.registry.pulls import PulledImage
 from tests.support.images import artifact, layer, oci_image, oci_index
 from tests.support.lifecycle import policy, rule
 from tests.support.pushing import REGISTRY, REPOSITORY, create_repository, pull, push, put
@@ -81,6 +83,12 @@ def digests(context: Context) -> set[str]:
 
 def those(*wanted: Image) -> set[str]:
     return {str(image.digest) for image in wanted}
+
+
+def restore(context: Context, image: Image) -> None:
+    with context.database.write() as tx:
+        found = repositories.find(tx, REGISTRY, REPOSITORY, lock=True)
+        storage_classes.restore_at_once(tx, context, found, image.digest)
 
 
 def delete(context: Context, image: Image) -> None:
@@ -148,21 +156,119 @@ def test_there_is_nothing_to_run_without_a_policy_or_without_a_repository(
         list(lifecycle_runs.run(context, REGISTRY, "no/such"))
 
 
-def test_a_policy_that_archives_is_refused_and_not_run(
-    context: Context, repository: Repository
+def test_a_rule_that_archives_takes_images_with_their_referrers_and_the_next_run_none(
+    context: Context, clock: FakeClock
 ) -> None:
-    text = policy(rule(days=1, action="transition"))
-    with pytest.raises(NotBuiltYet, match="'transition' are not built yet"):
-        put_policy(context, text)
-    with pytest.raises(LifecyclePolicyNotFound):
-        lifecycle_policies.get(context, REGISTRY, REPOSITORY)
-    # Whoever wrote it into the database.
+    signature = artifact("signature", subject=plain("a"))
+    push(context, plain("a"), "1")
+    push(context, signature)
+    clock.advance(DAY)
+    push(context, plain("b"), "2")
+    put_policy(context, policy(rule(7, more_than=1, action="transition")))
+
+    outcomes = run(context)
+
+    assert [(each.digest, each.tags, each.action, each.failure) for each in outcomes] == [
+        (str(plain("a").digest), ("1",), Action.TRANSITION, None),
+        (str(signature.digest), (), Action.TRANSITION, None),
+    ]
+    assert digests(context) == those(plain("a"), signature, plain("b"))
+    for reference in ("1", str(signature.digest)):
+        with pytest.raises(ImageInaccessible):
+            pull(context, reference)
+    assert pull(context, "2").digest == plain("b").digest
+    assert run(context) == []
+
+
+def test_an_image_is_archived_so_many_days_after_it_was_pulled_or_restored_last(
+    context: Context, clock: FakeClock
+) -> None:
+    push_daily(context, clock, "pulled", "left", tagged=True)
+    put_policy(context, policy(rule(days=3, since="sinceImagePulled", action="transition")))
+    clock.advance(2 * DAY)
+    context.pulls.note(PulledImage(REGISTRY, REPOSITORY, plain("pulled").digest), "", clock.now)
+    context.pulls.write(context)
+    clock.advance(DAY)
+    assert [outcome.tags for outcome in run(context)] == [("left",)]
+    restore(context, plain("left"))
+    assert run(context) == []
+    clock.advance(2 * DAY + 1)
+    assert [outcome.tags for outcome in run(context)] == [("pulled",)]
+    clock.advance(DAY)
+    assert [outcome.tags for outcome in run(context)] == [("left",)]
+
+
+def test_what_was_archived_expires_after_ninety_days_and_what_is_being_restored_does_not(
+    context: Context, clock: FakeClock
+) -> None:
+    push_daily(context, clock, "a", "b", tagged=True)
+    archiving = rule(1, days=1, action="transition")
+    expiring = rule(2, since="sinceImageTransitioned", days=90, storage_class="archive")
+    put_policy(context, policy(archiving, expiring))
+    clock.advance(1)
+    assert {outcome.action for outcome in run(context)} == {Action.TRANSITION}
+    clock.advance(90 * DAY)
+    assert run(context) == []
     with context.database.write() as tx:
-        tx.execute(
-            insert(schema.lifecycle_policies).values(repository_id=repository.id, document=text)
-        )
-    with pytest.raises(NotBuiltYet):
-        run(context)
+        found = repositories.find(tx, REGISTRY, REPOSITORY, lock=True)
+        storage_classes.restore(tx, context, found, plain("b").digest)
+    clock.advance(1)
+    assert [(outcome.tags, outcome.action) for outcome in run(context)] == [(("a",), Action.EXPIRE)]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_members_and_their_signatures_are_archived_after_the_index(
+    context: Context, clock: FakeClock
+) -> None:
+    child = plain("child")
+    index = oci_index([child])
+    push(context, index, "index")
+    clock.advance(2 * DAY)
+    put_policy(context, policy(rule(1, status="untagged", days=1, action="transition")))
+    assert [(outcome.digest, outcome.failure) for outcome in run(context)] == [
+        (str(child.digest), REFERENCED)
+    ]
+    put_policy(context, policy(rule(1, days=1, action="transition")))
+    foreseen = list(lifecycle_runs.foresee(context, REGISTRY, REPOSITORY))
+    assert foreseen == run(context)
+    assert [(outcome.digest, outcome.failure) for outcome in foreseen] == [
+        (str(index.digest), None),
+        (str(child.digest), None),
+    ]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_referrer_that_an_index_keeps_is_archived_when_the_index_is(
+    context: Context, clock: FakeClock
+) -> None:
+    subject = plain("subject")
+    signature = artifact("signature", subject=subject)
+    index = oci_index([signature])
+    push(context, index, "index")
+    clock.advance(DAY)
+    push(context, subject)
+    clock.advance(2 * DAY)
+    put_policy(context, policy(rule(days=1, action="transition")))
+    done = [outcome.digest for outcome in run(context) if outcome.failure is None]
+    assert done == [str(each.digest) for each in (subject, index, signature)]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_referrer_stays_whose_subject_comes_back_under_a_run(
+    context: Context, clock: FakeClock
+) -> None:
+    subject = plain("subject")
+    signature = artifact("signature", subject=subject)
+    index = oci_index([signature])
+    push(context, index, "index")
+    clock.advance(DAY)
+    push(context, subject)
+    clock.advance(2 * DAY)
+    put_policy(context, policy(rule(days=1, action="transition")))
+    running = lifecycle_runs.run(context, REGISTRY, REPOSITORY)
+    assert next(running).digest == str(subject.digest)
+    restore(context, subject)
+    assert {outcome.digest for outcome in running if outcome.failure is None} == those(index)
 
 
 def test_archived_images_expire_by_the_time_of_their_archiving(

@@ -92,7 +92,10 @@ def test_each_interval_every_policy_is_run(
     assert jobs(context) == []
     arn, old = REGISTRY.repository_arn("demo/a"), oci_image("old", layers=[SHARED]).digest
     assert f"lifecycle rule 7 of {arn} has expired {old} (old)" in caplog.messages
-    assert f"lifecycle run of {arn}: 1 images expired, 0 are kept by an index" in caplog.messages
+    assert (
+        f"lifecycle run of {arn}: 1 images expired, 0 archived, 0 are kept by an index"
+        in caplog.messages
+    )
     # There is nothing more to do, and nothing more is said.
     caplog.clear()
     clock.advance(HOUR)
@@ -156,6 +159,39 @@ def test_the_audit_tells_what_a_run_did_by_which_rule(
     assert told["lifecycleEventPolicy"]["lastEvaluatedAt"] == began_at
 
 
+def test_the_log_and_the_audit_tell_what_a_run_archived(
+    context: Context,
+    clock: FakeClock,
+    runner: Runner,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fill(context, clock)
+    expiring = rule(3, patterns=["nothing"], days=1)
+    put_policy(context, text=policy(expiring, rule(7, more_than=1, action="transition")))
+    runner.run_due()
+    clock.advance(HOUR)
+    with caplog.at_level(logging.INFO, "longshore.work.lifecycle"):
+        runner.run_due()
+
+    arn, old = REGISTRY.repository_arn(REPOSITORY), oci_image("old", layers=[SHARED]).digest
+    assert caplog.messages == [
+        f"lifecycle rule 7 of {arn} has archived {old} (old)",
+        f"lifecycle run of {arn}: 0 images expired, 1 archived, 0 are kept by an index",
+    ]
+    [record] = audited(tmp_path)
+    told = record["serviceEventDetails"]
+    rules = told["lifecycleEventPolicy"]["lifecycleEventRules"]
+    assert {each["rulePriority"]: each["action"] for each in rules} == {
+        3: "expire",
+        7: "transition",
+    }
+    [action] = told["lifecycleEventImageActions"]
+    assert action["rulePriority"] == 7
+    assert action["lifecycleEventImage"]["digest"] == str(old)
+    assert sorted(tags(context)) == ["new", "old"]
+
+
 def test_the_audit_has_ten_images_to_a_record_and_some_of_those_that_indexes_keep(
     context: Context, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +230,9 @@ def test_a_run_tells_what_indexes_keep(
     with caplog.at_level(logging.INFO, "longshore.work.lifecycle"):
         runner.run_due()
     arn = REGISTRY.repository_arn(REPOSITORY)
-    assert caplog.messages == [f"lifecycle run of {arn}: 0 images expired, 1 are kept by an index"]
+    assert caplog.messages == [
+        f"lifecycle run of {arn}: 0 images expired, 0 archived, 1 are kept by an index"
+    ]
 
 
 def test_many_repositories_are_gone_through_page_by_page(
@@ -303,7 +341,7 @@ def test_a_round_forgets_previews_that_have_expired(
         assert tx.execute(select(schema.lifecycle_preview_images)).all() == []
 
 
-def test_a_policy_that_nothing_can_carry_out_is_a_dead_job_in_the_end(
+def test_a_policy_that_cannot_be_read_is_a_dead_job_in_the_end(
     context: Context, clock: FakeClock, runner: Runner
 ) -> None:
     fill(context, clock)
@@ -312,7 +350,7 @@ def test_a_policy_that_nothing_can_carry_out_is_a_dead_job_in_the_end(
         tx.execute(
             insert(schema.lifecycle_policies).values(
                 repository_id=repository.id,
-                document=policy(rule(days=1, action="transition")),
+                document="{}",
             )
         )
     lifecycle.enqueue_runs(context, Work(job_of(context), threading.Event(), clock.now))
@@ -321,5 +359,5 @@ def test_a_policy_that_nothing_can_carry_out_is_a_dead_job_in_the_end(
         clock.advance(HOUR // 60)
     [dead] = [job for job in jobs(context) if job.kind == lifecycle.RUN]
     assert dead.state is State.DEAD
-    assert "not built yet" in (dead.error or "")
+    assert "Lifecycle policy validation failure" in (dead.error or "")
     assert sorted(tags(context)) == ["new", "old"]

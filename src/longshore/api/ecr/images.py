@@ -8,10 +8,12 @@ from longshore.api.ecr.calls import DEFAULT_PAGE, Call, Output, read_digest, ref
 from longshore.clock import as_datetime
 from longshore.errors import InvalidParameter
 from longshore.names import is_tag
-from longshore.registry import image_batches, image_listings, images, referrers
+from longshore.registry import image_archive, image_batches, image_listings, images, referrers
 from longshore.registry.image_batches import API_TAG_MAX_LENGTH, Failure, ImageId
 from longshore.registry.image_listings import TagStatus
+from longshore.registry.lifecycle_rules import StorageClass
 from longshore.registry.pulls import PulledImage
+from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,13 +85,18 @@ def batch_delete_image(call: Call, request: ecr.BatchDeleteImageRequestTypeDef) 
 def list_images(call: Call, request: ecr.ListImagesRequestTypeDef) -> Output:
     """ListImages."""
     registry, name = call.registry(request.get("registryId")), request["repositoryName"]
-    status = _tag_status(request)
-    page = call.read_page(f"ListImages {registry} {name} {status}", request, DEFAULT_PAGE)
+    tag_status, status = _tag_status(request), _image_status(request)
+    listing = f"ListImages {registry} {name} {tag_status} {status}"
+    page = call.read_page(listing, request, DEFAULT_PAGE)
     listed = image_listings.list_ids(
-        call.context, registry, name, status=status, after=page.after, limit=page.limit
+        call.context,
+        registry,
+        name,
+        status=tag_status,
+        image_status=status,
+        after=page.after,
+        limit=page.limit,
     )
-    if not _shows_active(request):
-        return {"imageIds": []}
     return {
         "imageIds": [_image_id(image_id) for image_id in listed.items],
         "nextToken": call.next_token(page, listed.next),
@@ -103,13 +110,18 @@ def describe_images(call: Call, request: ecr.DescribeImagesRequestTypeDef) -> Ou
         refuse_paging(request, "imageIds")
         described = image_listings.describe(call.context, registry, name, _image_ids(image_ids))
         return {"imageDetails": [_detail(registry, name, image) for image in described]}
-    status = _tag_status(request)
-    page = call.read_page(f"DescribeImages {registry} {name} {status}", request, DEFAULT_PAGE)
+    tag_status, status = _tag_status(request), _image_status(request)
+    listing = f"DescribeImages {registry} {name} {tag_status} {status}"
+    page = call.read_page(listing, request, DEFAULT_PAGE)
     listed = image_listings.list_images(
-        call.context, registry, name, status=status, after=page.after, limit=page.limit
+        call.context,
+        registry,
+        name,
+        status=tag_status,
+        image_status=status,
+        after=page.after,
+        limit=page.limit,
     )
-    if not _shows_active(request):
-        return {"imageDetails": []}
     return {
         "imageDetails": [_detail(registry, name, image) for image in listed.items],
         "nextToken": call.next_token(page, listed.next),
@@ -122,7 +134,8 @@ def list_image_referrers(call: Call, request: ecr.ListImageReferrersRequestTypeD
     subject = read_digest(call, "subjectId.imageDigest", request["subjectId"]["imageDigest"])
     chosen = request.get("filter", {})
     types = list(chosen.get("artifactTypes", ()))
-    listing = f"ListImageReferrers {registry} {name} {subject} {types}"
+    status = _status(chosen.get("artifactStatus", Status.ACTIVE))
+    listing = f"ListImageReferrers {registry} {name} {subject} {types} {status}"
     page = call.read_page(listing, request, REFERRERS_PAGE)
     listed = referrers.list_of(
         call.context,
@@ -130,11 +143,10 @@ def list_image_referrers(call: Call, request: ecr.ListImageReferrersRequestTypeD
         name,
         subject,
         artifact_types=types,
+        status=status,
         after=page.after,
         limit=page.limit,
     )
-    if chosen.get("artifactStatus", "ACTIVE") not in _ACTIVE:
-        return {"referrers": []}
     return {
         "referrers": [
             {
@@ -143,7 +155,7 @@ def list_image_referrers(call: Call, request: ecr.ListImageReferrersRequestTypeD
                 "artifactType": referrer.artifact_type,
                 "size": referrer.size,
                 "annotations": dict(referrer.annotations) or None,
-                "artifactStatus": "ACTIVE",
+                "artifactStatus": referrer.status.value,
             }
             for referrer in listed.items
         ],
@@ -151,12 +163,30 @@ def list_image_referrers(call: Call, request: ecr.ListImageReferrersRequestTypeD
     }
 
 
-# No image can be archived yet: the other statuses show nothing.
-_ACTIVE = frozenset({"ACTIVE", "ANY"})
+def update_image_storage_class(
+    call: Call, request: ecr.UpdateImageStorageClassRequestTypeDef
+) -> Output:
+    """UpdateImageStorageClass."""
+    registry, name = call.registry(request.get("registryId")), request["repositoryName"]
+    [image_id] = _image_ids([request["imageId"]])
+    digest, status = image_archive.update_storage_class(
+        call.context, registry, name, image_id, StorageClass(request["targetStorageClass"])
+    )
+    return {
+        "registryId": registry.account,
+        "repositoryName": name,
+        "imageId": {"imageDigest": str(digest), "imageTag": image_id.tag},
+        "imageStatus": status.value,
+    }
 
 
-def _shows_active(request: Mapping[str, Any]) -> bool:
-    return request.get("filter", {}).get("imageStatus", "ACTIVE") in _ACTIVE
+def _image_status(request: Mapping[str, Any]) -> Status | None:
+    return _status(request.get("filter", {}).get("imageStatus", Status.ACTIVE))
+
+
+def _status(text: str) -> Status | None:
+    """Read the filter of a listing; None stands for any status."""
+    return None if text == "ANY" else Status(text)
 
 
 def _tag_status(request: Mapping[str, Any]) -> TagStatus:
@@ -203,5 +233,7 @@ def _detail(registry: Registry, repository: str, image: image_listings.Image) ->
         "imageManifestMediaType": image.media_type,
         "artifactMediaType": image.artifact_media_type,
         "subjectManifestDigest": image.subject,
-        "imageStatus": "ACTIVE",
+        "imageStatus": image.status.value,
+        "lastArchivedAt": None if image.archived_at is None else as_datetime(image.archived_at),
+        "lastActivatedAt": None if image.activated_at is None else as_datetime(image.activated_at),
     }

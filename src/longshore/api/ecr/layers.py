@@ -39,7 +39,7 @@ def batch_check_layer_availability(
         "layers": [
             {
                 "layerDigest": text,
-                "layerAvailability": "AVAILABLE",
+                "layerAvailability": "ARCHIVED" if found[text].is_archived else "AVAILABLE",
                 "layerSize": found[text].size,
                 "mediaType": found[text].media_type,
             }

@@ -90,6 +90,7 @@ _IMAGES: dict[str, tuple[Handler, Needs]] = {
     "ListImages": (images.list_images, needs.on_the_repository),
     "DescribeImages": (images.describe_images, needs.on_the_repository),
     "ListImageReferrers": (images.list_image_referrers, needs.on_the_repository),
+    "UpdateImageStorageClass": (images.update_image_storage_class, needs.on_the_repository),
 }
 _REGISTRY: dict[str, tuple[Handler, Needs]] = {
     "GetAuthorizationToken": (registry.get_authorization_token, needs.of_the_caller),

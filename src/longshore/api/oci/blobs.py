@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from longshore.api.http import FileBody, Response
 from longshore.api.oci import ranges
 from longshore.api.oci.errors import BlobNotFound, MethodNotAllowed
-from longshore.errors import LayersNotFound
+from longshore.errors import LayerArchived, LayersNotFound
 from longshore.registry import layers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def get(call: Call) -> Response:
     digest = call.digest()
     try:
         layer, file = layers.open_layer(call.context, call.registry, call.name, digest)
-    except LayersNotFound as error:
+    except (LayersNotFound, LayerArchived) as error:
         raise BlobNotFound(error.message) from error
     return serve(call.request, layer, file)
 
@@ -35,7 +35,7 @@ def head(call: Call) -> Response:
     """HEAD /v2/<name>/blobs/<digest>."""
     try:
         layer = layers.find(call.context, call.registry, call.name, call.digest())
-    except LayersNotFound as error:
+    except (LayersNotFound, LayerArchived) as error:
         raise BlobNotFound(error.message) from error
     return Response(200, _headers(layer) | {"Content-Length": str(layer.size)})
 

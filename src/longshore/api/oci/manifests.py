@@ -10,6 +10,7 @@ from longshore.api.http import Response
 from longshore.api.oci.creation import creating
 from longshore.errors import (
     ImageAlreadyExists,
+    ImageInaccessible,
     ImageNotFound,
     InvalidParameter,
     RequestedImageNotFound,
@@ -97,6 +98,8 @@ def _find(call: Call) -> StoredManifest:
         if ":" in reference:
             return images.get_by_digest(context, registry, name, call.digest())
         manifest = images.get_by_tag(context, registry, name, reference)
+    except ImageInaccessible:
+        raise
     except ImageNotFound as error:
         raise RequestedImageNotFound from error
     return image_batches.acceptable(context, manifest, _accepted(call))
