@@ -30,9 +30,24 @@ settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 
+# What goes through everything once more, or starts a process for each test: `make test` leaves it
+# to `make slow`.
+_THOROUGH = (
+    "tests/api/iam/test_permissions.py",
+    "tests/api/test_permissions.py",
+    "tests/chaos",
+    "tests/docs/test_commands.py",
+    "tests/fuzz",
+    "tests/property",
+    "tests/unit/cli",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run on PostgreSQL: `make test` leaves them to `make postgresql`."""
+    """Mark the thorough tests, and those on PostgreSQL, which `make postgresql` runs."""
     for item in items:
+        if item.nodeid.startswith(_THOROUGH):
+            item.add_marker("slow")
         if _is_on_postgresql(item):
             item.add_marker("postgresql")
 
