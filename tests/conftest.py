@@ -33,12 +33,16 @@ settings.load_profile("tests")
 # What goes through everything once more, or starts a process for each test: `make test` leaves it
 # to `make slow`.
 _THOROUGH = (
+    "tests/api/ecr/test_refusals.py",
     "tests/api/iam/test_permissions.py",
     "tests/api/test_permissions.py",
     "tests/chaos",
     "tests/docs/test_commands.py",
     "tests/fuzz",
     "tests/property",
+    "tests/unit/api/aws/test_json.py",
+    "tests/unit/api/aws/test_patterns.py",
+    "tests/unit/api/aws/test_query.py",
     "tests/unit/cli",
 )
 
