@@ -125,10 +125,9 @@ class App:
         return self._elsewhere, _failure
 
     async def _elsewhere(self, request: Request) -> Response:
-        reading = request.method in {"GET", "HEAD"}
-        if reading and request.path.startswith(DOWNLOAD_PATH):
+        if request.only_reads and request.path.startswith(DOWNLOAD_PATH):
             return await self._downloads.answer(request)
-        if reading and request.path == "/":
+        if request.only_reads and request.path == "/":
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, _WELCOME)
         return text_response(
             404, "Nothing is here. The APIs of AWS are POST /, the registry is below /v2/."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from longshore.access.policy.subjects import Kind
+from longshore.api.http import ClientDisconnected
 from longshore.audit.records import ANONYMOUS
 from longshore.clock import as_datetime
 from longshore.errors import AccessDenied, RequestTimeout, Server
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
     from longshore.identity.principals import Principal
 
 # The client went away before it got an answer, and nobody is left to be told.
-GONE: Final = RequestTimeout("The client went away in the middle of its request")
-FAILED: Final = Server("The server failed. Its log tells why, under the id of the request.")
+_GONE: Final = RequestTimeout("The client went away in the middle of its request")
+_FAILED: Final = Server("The server failed. Its log tells why, under the id of the request.")
+
+
+def unanswered(error: Exception) -> RegistryError:
+    """Return what is told of a request that a face has no answer to, by what ended it."""
+    return _GONE if isinstance(error, ClientDisconnected) else _FAILED
+
+
+def is_failure(error: RegistryError | None) -> bool:
+    """Tell whether a request ended by a failure of the server that no face has an answer to."""
+    return error is _FAILED
 
 
 def user_identity(principal: Principal | None, key_id: str | None = None) -> Mapping[str, Any]:

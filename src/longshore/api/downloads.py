@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from longshore.api import auditing, measuring
 from longshore.api.ecr.layers import DOWNLOAD_OPERATION, DOWNLOAD_PATH
-from longshore.api.http import ClientDisconnected, text_response
+from longshore.api.http import text_response
 from longshore.api.oci.blobs import serve
 from longshore.audit.records import ANONYMOUS, ApiCall
 from longshore.errors import (
@@ -108,15 +108,12 @@ class Downloads:
         except RegistryError as error:
             exchange.error = error
             response = text_response(_status_of(error), error.message)
-        except ClientDisconnected:
-            exchange.error = auditing.GONE
-            raise
-        except Exception:
-            exchange.error = auditing.FAILED
+        except Exception as error:
+            exchange.error = auditing.unanswered(error)
             raise
         finally:
             self._trail.write(exchange.record(self._default, self._context.clock()))
-            is_failure = exchange.error is auditing.FAILED
+            is_failure = auditing.is_failure(exchange.error)
             measuring.count(
                 self._counts, "ecr", DOWNLOAD_OPERATION, request, response, is_failure=is_failure
             )

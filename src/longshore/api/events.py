@@ -80,7 +80,7 @@ class EventStream:
 
     async def answer(self, request: Request) -> Response:
         """Answer a request for events."""
-        if request.method not in {"GET", "HEAD"}:
+        if not request.only_reads:
             return _refusal(405, "Events are read with GET.", {"Allow": "GET, HEAD"})
         last = request.header(b"last-event-id")
         if last is not None and _ID.fullmatch(last) is None:

@@ -109,7 +109,7 @@ def _tried(step: Callable[[], None], reason: str) -> str:
 
 def _answer(request: Request, found: Mapping[str, str]) -> Response:
     headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-    if request.method not in {"GET", "HEAD"}:
+    if not request.only_reads:
         return Response(405, {**headers, "Allow": "GET, HEAD"}, b"This is read with GET.\n")
     is_well = all(state == _OK for state in found.values())
     text = "".join(f"{name}: {state}\n" for name, state in found.items())

@@ -46,6 +46,7 @@ NO_PROXIES = Proxies()
 # What clients call themselves may be as long as a head; policies match as much of it, in
 # characters, and the audit tells as much.
 _LONGEST_USER_AGENT = 1_024
+_READING = frozenset({"GET", "HEAD"})
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
 _SMALL = 64 * 1024
@@ -143,6 +144,11 @@ class Request:
         if any("\0" in part for parameter in parameters for part in parameter):
             raise BadRequest("The query holds a NUL character.")
         return parameters
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether its method changes nothing."""
+        return self.method in _READING
 
     def parameter(self, name: str) -> str | None:
         """Return the first parameter of the query called `name`."""

@@ -179,7 +179,7 @@ class MetricsPage:
                 "The metrics are for this machine alone, asked by a name of loopback "
                 "(the setting metrics).",
             )
-        if request.method not in {"GET", "HEAD"}:
+        if not request.only_reads:
             return _text(405, "Metrics are read with GET.", Allow="GET, HEAD")
         # One at a time: however many ask, the other threads are for clients.
         async with self._turn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from longshore.access.sigv4 import read_signature
 from longshore.api import auditing, measuring
 from longshore.api.aws.exchanges import Exchange
-from longshore.api.http import ClientDisconnected, log_own_failure
+from longshore.api.http import log_own_failure
 from longshore.errors import (
     MalformedHttpRequest,
     MissingAuthenticationToken,
@@ -107,15 +107,12 @@ class AwsFace:
             log_own_failure(error, request)
             exchange.error = error
             response = exchange.api.refusal(error, request.id)
-        except ClientDisconnected:
-            exchange.error = auditing.GONE
-            raise
-        except Exception:
-            exchange.error = auditing.FAILED
+        except Exception as error:
+            exchange.error = auditing.unanswered(error)
             raise
         finally:
             self._trail.write(exchange.record(self._hosts.default, self._context.clock()))
-            is_failure = exchange.error is auditing.FAILED
+            is_failure = auditing.is_failure(exchange.error)
             measuring.count(
                 self._counts,
                 exchange.api.name,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from longshore.identity.principals import Principal
     from longshore.names import Registry
 
-_READING: Final = frozenset({"GET", "HEAD"})
 # What a query tells of what is asked for; the rest is about pages.
 _TELLING: Final = ("digest", "mount", "from", "artifactType", "tag")
 
@@ -72,7 +71,7 @@ class Exchange:
             user_agent=request.user_agent or "",
             request_id=request.id,
             at=at,
-            only_reads=request.method in _READING,
+            only_reads=request.only_reads,
             parameters=self._parameters(),
             resources=auditing.resources(self.needs),
             error_code=None if self.error is None else self.error.code,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing, measuring
 from longshore.api.basic import read_basic
-from longshore.api.http import ClientDisconnected, log_own_failure
+from longshore.api.http import log_own_failure
 from longshore.api.measuring import REGISTRY_FACE
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from longshore.identity.principals import Principal
     from longshore.metrics.counts import Counts
     from longshore.registry.context import Context
-
-_READING = frozenset({"GET", "HEAD"})
 
 
 class OciFace:
@@ -85,16 +83,13 @@ class OciFace:
             log_own_failure(error, request)
             exchange.error = error
             response = response_to(error, self._context.dialect.name)
-        except ClientDisconnected:
-            exchange.error = auditing.GONE
-            raise
-        except Exception:
-            exchange.error = auditing.FAILED
+        except Exception as error:
+            exchange.error = auditing.unanswered(error)
             raise
         finally:
             for record in exchange.records(self._context.clock()):
                 self._trail.write(record)
-            is_failure = exchange.error is auditing.FAILED
+            is_failure = auditing.is_failure(exchange.error)
             measuring.count(
                 self._counts,
                 REGISTRY_FACE,
@@ -195,7 +190,7 @@ def _find_route(request: Request, *, is_anonymous: bool) -> tuple[Route, str, st
     if not is_anonymous:
         return find_route(request.method, request.path)
     # Whom nobody knows may read, where a policy says so, and hears of nothing else.
-    if request.method not in _READING:
+    if not request.only_reads:
         raise UnrecognizedClient
     try:
         return find_route(request.method, request.path)
