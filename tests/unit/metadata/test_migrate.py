@@ -37,18 +37,25 @@ def empty(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def declared(
+def upgraded(
     request: pytest.FixtureRequest, tmp_path: Path, database_kind: str
 ) -> Iterator[Database]:
-    """A database that SQLAlchemy made from the tables as they are declared."""
+    """A database that went through all migrations, as one of the first version does."""
     if database_kind == "sqlite":
-        url = f"sqlite:///{tmp_path / 'declared.sqlite'}"
+        url = f"sqlite:///{tmp_path / 'upgraded.sqlite'}"
     else:
         url = request.getfixturevalue("postgres").create_database()
     database = Database(url)
-    schema.metadata.create_all(database._engine)
+    with database.write() as tx:
+        migrating._upgrade(tx)
     yield database
     database.close()
+
+
+@pytest.fixture(params=["new", "upgraded"])
+def either(request: pytest.FixtureRequest, database: Database, upgraded: Database) -> Database:
+    """A database of the newest schema, by either way that there is to it."""
+    return {"new": database, "upgraded": upgraded}[request.param]
 
 
 def tables(database: Database) -> set[str]:
@@ -90,28 +97,29 @@ def test_the_migrations_are_one_line_and_the_newest_is_its_end() -> None:
     assert script.get_bases() == ["0001"]
 
 
-def test_migrations_make_the_tables_that_are_declared(database: Database) -> None:
-    with database.read() as tx:
+def test_migrations_make_the_tables_that_are_declared(either: Database) -> None:
+    with either.read() as tx:
         # SQLite can't tell that an id counts up, and Alembic takes that for a default.
-        defaults = not database.is_sqlite
+        defaults = not either.is_sqlite
         context = MigrationContext.configure(
             tx, opts={"compare_type": True, "compare_server_default": defaults}
         )
         assert compare_metadata(context, schema.metadata) == []
-    assert tables(database) == set(schema.metadata.tables) | {"alembic_version"}
+    assert tables(either) == set(schema.metadata.tables) | {"alembic_version"}
+    assert revision_of(either) == newest_revision()
 
 
-def test_migrations_make_them_to_the_last_detail(database: Database, declared: Database) -> None:
-    with database.read() as tx, declared.read() as other:
-        migrated, expected = inspect(tx), inspect(other)
-        for table in schema.metadata.tables:
-            assert anatomy(migrated, table) == anatomy(expected, table)
+def test_migrations_make_them_to_the_last_detail(database: Database, upgraded: Database) -> None:
+    with database.read() as tx, upgraded.read() as other:
+        created, migrated = inspect(tx), inspect(other)
+        for table in tables(database):
+            assert anatomy(migrated, table) == anatomy(created, table)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("table", ["repositories", "images", "blobs"])
-def test_no_id_of_sqlite_ever_comes_back(database: Database, table: str) -> None:
-    with database.read() as tx:
+def test_no_id_of_sqlite_ever_comes_back(either: Database, table: str) -> None:
+    with either.read() as tx:
         sql = tx.execute(
             text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name"),
             {"name": table},
@@ -120,9 +128,9 @@ def test_no_id_of_sqlite_ever_comes_back(database: Database, table: str) -> None
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(database: Database) -> None:
+def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(either: Database) -> None:
     query = "SELECT table_name, column_name FROM information_schema.columns WHERE collation_name = "
-    with database.read() as tx:
+    with either.read() as tx:
         rows = tx.execute(text(f"{query} 'C' AND table_schema = 'public'")).all()
     assert {tuple(row) for row in rows} == {
         ("identities", "folded_name"),
@@ -199,7 +207,11 @@ def test_the_keys_of_earlier_versions_become_those_of_the_administrator(empty: D
     assert attached == [(user.id, "arn:aws:iam::aws:policy/AdministratorAccess")]
 
 
-def test_several_may_migrate_at_once(empty: Database) -> None:
+@pytest.mark.parametrize("version", [None, "0002"])
+def test_several_may_migrate_at_once(empty: Database, version: str | None) -> None:
+    if version is not None:
+        with empty.write() as tx:
+            command.upgrade(migrating._config(tx), version)
     url = empty.url.render_as_string(hide_password=False)
     processes = [Database(url) for _ in range(3)]
     outcomes = at_once([outcome(partial(migrate, each)) for each in [*processes, *processes]])
