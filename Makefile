@@ -15,6 +15,8 @@ BASE_PYTHON = $(or $(PYTHON),python3)
 
 # Another environment that happens to be active must not be taken for this one.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# The tests start hundreds of processes. Without bytecode each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test postgresql slow compat bench lint format types docs imports check clean

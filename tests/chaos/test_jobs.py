@@ -136,50 +136,41 @@ class Ordeal:
         new.replace(self._home / "now")
 
 
-plans = pytest.mark.parametrize(
-    "plan",
-    [
-        Plan(jobs=8, danger=0.02, seed=1),
-        pytest.param(Plan(jobs=100, danger=0.1, seed=2), marks=pytest.mark.slow),
-    ],
-    ids=["few", "many"],
-)
+PLAN = Plan(jobs=30, danger=0.1, seed=2)
 
 
-@plans
 def test_workers_that_are_killed_lose_nothing_and_do_nothing_twice(
-    database: Database, database_url: str, tmp_path: Path, plan: Plan
+    database: Database, database_url: str, tmp_path: Path
 ) -> None:
     def is_over() -> bool:
         with database.read() as tx:
             return not ledger.list_some(tx)
 
     with database.write() as tx:
-        for n in range(plan.jobs):
+        for n in range(PLAN.jobs):
             queue.enqueue(tx, KIND, {"n": n}, now=0)
-    ordeal = Ordeal("effects", database_url, tmp_path, plan)
+    ordeal = Ordeal("effects", database_url, tmp_path, PLAN)
     ordeal.run(is_over)
     assert set(ordeal.killed) == EFFECT_STEPS
     with database.read() as tx:
         effects = tx.execute(select(EFFECTS.c.n)).scalars().all()
-    assert sorted(effects) == list(range(plan.jobs))
+    assert sorted(effects) == list(range(PLAN.jobs))
 
 
-@plans
 def test_workers_that_are_killed_deliver_every_event_and_in_order(
-    database: Database, database_url: str, tmp_path: Path, plan: Plan
+    database: Database, database_url: str, tmp_path: Path
 ) -> None:
     def is_over() -> bool:
         with database.read() as tx:
             has_all = not progress.behind(tx, ["file"]) and not log.has_new(tx)
             return has_all and not ledger.list_some(tx)
 
-    names = [f"event/{n}" for n in range(plan.jobs)]
+    names = [f"event/{n}" for n in range(PLAN.jobs)]
     events = [shapes.image_pushed(REGISTRY, 0, name, "sha256:0", None) for name in names]
     with database.write() as tx:
         progress.begin(tx, "file")
         log.emit(tx, events)
-    ordeal = Ordeal("events", database_url, tmp_path, plan)
+    ordeal = Ordeal("events", database_url, tmp_path, PLAN)
     ordeal.run(is_over)
     assert set(ordeal.killed) == DELIVERY_STEPS
     delivered = (tmp_path / "delivered").read_text().split()

@@ -204,11 +204,6 @@ def go_through(plan: Plan, home: Path, database_url: str | None) -> None:
         ordeal.put_away()
 
 
-def test_what_was_acknowledged_outlives_a_few_kills(tmp_path: Path) -> None:
-    go_through(Plan(kills=2), tmp_path, None)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize(
     "plan",
@@ -218,7 +213,7 @@ def test_what_was_acknowledged_outlives_a_few_kills(tmp_path: Path) -> None:
         pytest.param(Plan(kills=8, workers=2, collects=False, seed=4), id="nothing collected"),
     ],
 )
-def test_what_was_acknowledged_outlives_many_kills(
+def test_what_was_acknowledged_outlives_kills(
     plan: Plan, database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = None

@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 _SQLITE_BUSY_TIMEOUT_MS = 60_000
+_SWITCH_PAUSE_MS = 10
 _POOL_SIZE = 20
 _POSTGRESQL_DISK_FULL = "53100"
 # SQLite keeps it in 32 bits, and for whatever an application likes.
@@ -214,9 +216,9 @@ def _sqlite_engine(url: URL) -> Engine:
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # The driver opens no transactions of its own; `begin` below does.
         connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}")
+        _switch_to_wal(connection)
         for pragma in (
-            f"busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
             "foreign_keys = ON",
             "temp_store = MEMORY",
             # What has to be durable is synced by the journal.
@@ -231,6 +233,24 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Have changes written to a log ahead; nothing happens where they are already.
+
+    While another connection switches, SQLite refuses at once, whatever its timeout: each holds
+    what the other waits for.
+    """
+    for attempts_left in reversed(range(_SQLITE_BUSY_TIMEOUT_MS // _SWITCH_PAUSE_MS)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # The low byte is what happened; the rest says more about it.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not attempts_left:
+                raise
+            sleep(_SWITCH_PAUSE_MS / 1_000)
+        else:
+            return
 
 
 def _postgresql_engine(url: URL) -> Engine:

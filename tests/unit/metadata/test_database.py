@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,7 +19,6 @@ from longshore.metadata.schema import identity
 from tests.support.threads import at_once
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
 
 sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -361,6 +361,30 @@ def test_the_last_who_closes_a_database_of_sqlite_leaves_one_file(
     for each in both:
         each.close()
     assert [path.name for path in tmp_path.iterdir()] == ["metadata.sqlite"]
+
+
+def test_a_new_file_can_be_opened_while_somebody_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "metadata.sqlite"
+    # As much of a lock as a connection has while it switches the file to WAL.
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if other.in_transaction:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr("longshore.metadata.database.sleep", pause)
+    database = Database(file)
+    migrate(database)
+    write(database, "a")
+    assert names(database) == {"a"}
+    assert pauses
+    database.close()
+    other.close()
 
 
 def test_a_database_can_be_used_again_after_it_was_closed(database: Database) -> None:
