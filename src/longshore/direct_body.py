@@ -32,6 +32,11 @@ class DirectBody:
         # One of our own, as for files.
         self._client = client.dup()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it has been read."""
+        return self.left == 0
+
     async def read_into(self, buffer: memoryview, patience: float) -> int:
         """Fill `buffer` with what follows of the body; less only at its end.
 

@@ -4,8 +4,9 @@ Files go to the client without passing through Python: the ASGI extension
 `http.response.zerocopysend`, offered where the connection isn't encrypted. Applications that find
 it in `scope["extensions"]` may use it; they send copies elsewhere.
 
-Large bodies come from the client without passing through the parser: the extension `DIRECT_BODY`,
-offered there too, reads what is left of a body of known length into the application's memory.
+Bodies come from the client without ASGI's messages: the extension `DIRECT_BODY` reads what is left
+of one into the application's memory, and a large one of known length without passing through the
+parser, where the connection isn't encrypted.
 
 What needs no waiting can be had without ASGI's messages: `WHOLE_BODY` returns a body that has come
 already, and `WHOLE_ANSWER` sends head and body of an answer in one write.
@@ -33,6 +34,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from longshore.api.workers import settled
 from longshore.direct_body import WORTH_READING, DirectBody, wake
+from longshore.parsed_body import ParsedBody
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,9 +50,9 @@ STOPPING = "longshore.stopping"
 """The extension of ours that tells when the server is about to stop: an `asyncio.Event`."""
 
 DIRECT_BODY = "longshore.request.directbody"
-"""An extension of our own: a function that returns the `DirectBody` of the request that is being
-answered, or None where there is none: where its length isn't known, and where little is left of it.
-What `receive` gave before is the beginning of the body; nothing may be received after it."""
+"""An extension of our own: a function that returns what is left of the body of the request that is
+being answered, as a `DirectBody` or a `ParsedBody`, or None where there is none. What `receive`
+gave before is the beginning of the body; nothing may be received after it."""
 
 WHOLE_BODY = "longshore.request.wholebody"
 """An extension of our own: a function that returns what is left of the body if all of it has come,
@@ -115,6 +117,7 @@ class Connection(HttpToolsProtocol):
         self._stopping = asyncio.Event()
         self._parsed_of_body = 0
         self._direct_body: DirectBody | None = None
+        self._parsed_body: ParsedBody | None = None
         self._is_skipping = False
 
     # What uvicorn and the event loop call.
@@ -139,6 +142,8 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._stop_expecting()
         wake(self._writable)
+        if self._parsed_body is not None:
+            self._parsed_body.break_off()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; give up on a client that says nothing with many bytes."""
@@ -168,10 +173,19 @@ class Connection(HttpToolsProtocol):
             return
         self._idle_talk = 0
         self._parsed_of_body += len(body)
+        if self._parsed_body is not None and self.cycle is self._answered:
+            self._parsed_body.take(body)
+            return
         if not self.cycle.body:
             # Nothing plus `body` is `body` itself; uvicorn's bytearray would make two copies of it.
             self.cycle.body = cast("bytearray", b"")
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if self._parsed_body is not None and self.cycle is self._answered:
+            self._parsed_body.end()
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what isn't HTTP, unless that would land in the middle of another answer."""
@@ -261,10 +275,10 @@ class Connection(HttpToolsProtocol):
             STOPPING: self._stopping,
             WHOLE_BODY: partial(_whole_body, cycle),
             WHOLE_ANSWER: partial(self._send_whole, cycle),
+            DIRECT_BODY: partial(self._begin_direct_body, cycle),
         }
         if self.scheme == "http":
             extensions[ZERO_COPY_SEND] = {}
-            extensions[DIRECT_BODY] = partial(self._begin_direct_body, cycle)
         scope["extensions"] = extensions  # type: ignore[typeddict-unknown-key]
         try:
             await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
@@ -273,11 +287,14 @@ class Connection(HttpToolsProtocol):
 
     # Bodies from the client.
 
-    def _begin_direct_body(self, cycle: RequestResponseCycle) -> DirectBody | None:
-        left = _announced_length(cycle.scope) - self._parsed_of_body
+    def _begin_direct_body(self, cycle: RequestResponseCycle) -> DirectBody | ParsedBody | None:
         # What follows on a request to speak another protocol is no body.
-        if left < WORTH_READING or self.transport.is_closing() or self.parser.should_upgrade():
+        if not cycle.more_body or self.transport.is_closing() or self.parser.should_upgrade():
             return None
+        left = _announced_length(cycle.scope) - self._parsed_of_body
+        if left < WORTH_READING or self.scheme != "http":
+            self._parsed_body = ParsedBody(self.loop, self.flow)
+            return self._parsed_body
         self.flow.pause_reading()
         client = self.transport.get_extra_info("socket")
         self._direct_body = DirectBody(self.loop, client, left)
@@ -285,7 +302,7 @@ class Connection(HttpToolsProtocol):
 
     def _end_direct_body(self) -> None:
         """Go on with the parser behind the body, or behind what was read of it."""
-        body, self._direct_body = self._direct_body, None
+        body, self._direct_body, self._parsed_body = self._direct_body, None, None
         if body is None:
             return
         body.close()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from unittest.mock import patch
 
 from sqlalchemy import event
 
 from longshore.blobs.filesystem import FilesystemBlobStore
+from longshore.metadata import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    from sqlalchemy import Connection
 
     from longshore.blobs.store import Location
     from longshore.metadata.database import Database
@@ -65,14 +69,21 @@ def before_statement(
     It may read the same database. To write there it needs PostgreSQL, where several can.
     """
     waiting = [interruption]
+    execute = prepared._execute
 
     def interrupt(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if waiting and statement.startswith(beginning):
             waiting.pop()()
 
+    def execute_prepared(tx: Connection, text: str, *args: object, **kwargs: bool) -> object:
+        if tx.engine is database._engine:
+            interrupt(tx, None, text)
+        return execute(tx, text, *args, **kwargs)
+
     event.listen(database._engine, "before_cursor_execute", interrupt)
     try:
-        yield
+        with patch.object(prepared, "_execute", execute_prepared):
+            yield
     finally:
         event.remove(database._engine, "before_cursor_execute", interrupt)
     assert not waiting, f"no statement began with {beginning!r}"

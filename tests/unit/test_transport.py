@@ -28,7 +28,7 @@ from longshore.api.http import ClientDisconnected, FileBody, Request, Response
 from longshore.api.workers import Workers
 from longshore.errors import RequestTimeout
 from longshore.names import Digest
-from longshore.transport import DIRECT_BODY, ZERO_COPY_SEND, Patience, http_protocol
+from longshore.transport import ZERO_COPY_SEND, Patience, http_protocol
 from tests.support.certificates import write_certificate
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def test_an_encrypted_connection_does_not_offer_it(
     with serve(app, ssl_certfile=certificate).connect(trusting=certificate) as client:
         client.sendall(request())
         assert read_answer(client) == content
-    assert not {ZERO_COPY_SEND, DIRECT_BODY} & app.extensions.keys()
+    assert ZERO_COPY_SEND not in app.extensions
 
 
 @pytest.mark.parametrize("is_encrypted", [False, True], ids=["plain", "encrypted"])
@@ -611,9 +611,13 @@ def test_a_body_is_as_long_as_it_likes(serve: Serve, path: Path, size: int) -> N
         assert read_answer(client) == body
 
 
-# --- Bodies that are read past the parser ---------------------------------------------------------
+# --- Bodies that are read into the reader's memory ------------------------------------------------
 
 PIECE = 512 * 1024
+
+
+# Past the parser, and out of it.
+WITH_LENGTH_OR_IN_CHUNKS = pytest.mark.parametrize("chunk", [0, 1000, PIECE + 1])
 
 
 @dataclass
@@ -677,7 +681,7 @@ def digest_of(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     "size", [0, 1, PIECE // 2, PIECE // 2 + 1, PIECE, 3 * PIECE + 7, 4 * PIECE]
 )
-@pytest.mark.parametrize("chunk", [0, 1000, PIECE + 1])
+@WITH_LENGTH_OR_IN_CHUNKS
 def test_a_body_is_read_whole_and_nothing_of_what_follows(
     serve: Serve, content: bytes, size: int, chunk: int
 ) -> None:
@@ -687,8 +691,20 @@ def test_a_body_is_read_whole_and_nothing_of_what_follows(
         assert [read_answer(client) for _ in bodies] == [digest_of(body) for body in bodies]
 
 
-def test_a_body_may_come_in_small_pieces(serve: Serve, content: bytes) -> None:
-    sent = put(content[: 2 * PIECE])
+@WITH_LENGTH_OR_IN_CHUNKS
+def test_an_encrypted_body_is_read_whole_and_nothing_of_what_follows(
+    serve: Serve, certificate: Path, content: bytes, chunk: int
+) -> None:
+    bodies = [content[: 3 * PIECE + 7], content[:-PIECE], b"small"]
+    with serve(Reader(), ssl_certfile=certificate).connect(trusting=certificate) as client:
+        for body in bodies:
+            client.sendall(put(body, chunk=chunk))
+            assert read_answer(client) == digest_of(body)
+
+
+@WITH_LENGTH_OR_IN_CHUNKS
+def test_a_body_may_come_in_small_pieces(serve: Serve, content: bytes, chunk: int) -> None:
+    sent = put(content[: 2 * PIECE], chunk=chunk)
     with serve(Reader()).connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(0, len(sent), 10_000):
@@ -696,12 +712,13 @@ def test_a_body_may_come_in_small_pieces(serve: Serve, content: bytes) -> None:
         assert read_answer(client) == digest_of(content[: 2 * PIECE])
 
 
+@WITH_LENGTH_OR_IN_CHUNKS
 def test_what_nobody_read_of_a_body_does_not_get_into_the_next_request(
-    serve: Serve, content: bytes
+    serve: Serve, content: bytes, chunk: int
 ) -> None:
     with serve(Reader(enough=PIECE)).connect() as client:
         for _ in range(2):
-            client.sendall(put(content))
+            client.sendall(put(content, chunk=chunk))
             assert read_answer(client) == digest_of(content[:PIECE])
 
 
@@ -715,23 +732,55 @@ def test_of_a_body_that_breaks_off_it_is_known_how_much_came(serve: Serve, conte
     assert app.received == 3 * PIECE - (len(put(content)) - len(content))
 
 
-def test_a_body_that_pauses_too_long_is_given_up(serve: Serve, content: bytes) -> None:
+def test_of_a_body_in_chunks_that_breaks_off_it_is_known_how_much_came(
+    serve: Serve, content: bytes
+) -> None:
+    app = Reader()
+    sent = put(content, chunk=1000)[: 3 * PIECE]
+    with serve(app).connect() as client:
+        client.sendall(sent)
+        assert app.began.wait(LONG)
+    assert app.ended.wait(LONG)
+    assert isinstance(app.failure, ClientDisconnected)
+    whole, rest = divmod(len(sent.partition(b"\r\n\r\n")[2]), len(b"3e8\r\n\r\n") + 1000)
+    assert app.received == whole * 1000 + min(max(rest - len(b"3e8\r\n"), 0), 1000)
+
+
+@pytest.mark.parametrize("broken", [b"xyz\r\n", b"-1\r\n", b"\r\n\r\n", b"5 5\r\n"])
+def test_a_body_whose_chunks_are_none_is_given_up(
+    serve: Serve, content: bytes, broken: bytes, logged: Any
+) -> None:
+    app = Reader()
+    sent = put(content[: 3 * PIECE], chunk=1000)
+    with serve(app).connect() as client:
+        client.sendall(sent.removesuffix(b"0\r\n\r\n") + broken + b"0\r\n\r\n" + request())
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+    assert app.ended.wait(LONG)
+    assert isinstance(app.failure, ClientDisconnected)
+    assert logged() == ["Invalid HTTP request received."]
+
+
+@WITH_LENGTH_OR_IN_CHUNKS
+def test_a_body_that_pauses_too_long_is_given_up(serve: Serve, content: bytes, chunk: int) -> None:
     app = Reader(idle_timeout=SHORT)
     with serve(app).connect() as client:
-        client.sendall(put(content)[: 3 * PIECE])
+        client.sendall(put(content, chunk=chunk)[: 3 * PIECE])
         assert app.ended.wait(LONG)
     assert isinstance(app.failure, RequestTimeout)
 
 
-def test_a_few_bytes_of_a_body_are_no_pause(serve: Serve, content: bytes) -> None:
+@pytest.mark.parametrize("chunk", [0, PIECE])
+def test_a_few_bytes_of_a_body_are_no_pause(serve: Serve, content: bytes, chunk: int) -> None:
     app = Reader(idle_timeout=SHORT)
-    sent = put(content[: 2 * PIECE])
+    sent = put(content[: 2 * PIECE], chunk=chunk)
     with serve(app).connect() as client:
-        client.sendall(sent[:-10])
-        for at in range(len(sent) - 10, len(sent)):
+        last = len(sent) - (len(b"\r\n0\r\n\r\n") if chunk else 0)
+        client.sendall(sent[: last - 10])
+        for at in range(last - 10, last):
             # Less than the server would wake up for, for longer in all than it waits.
             assert not app.ended.wait(SHORT / 2)
             client.sendall(sent[at : at + 1])
+        client.sendall(sent[last:])
         assert read_answer(client) == digest_of(content[: 2 * PIECE])
 
 

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     class DirectBody(Protocol):
         """What is left of a body, as the server offers it past ASGI's messages."""
 
-        left: int
         read: int
 
+        @property
+        def is_over(self) -> bool:
+            """Whether all of it has been read."""
+
         async def read_into(self, buffer: memoryview, patience: float) -> int:
-            """See `longshore.transport.DirectBody`."""
+            """See `longshore.direct_body.DirectBody`."""
 
 
 Scope: TypeAlias = "Mapping[str, Any]"
@@ -268,7 +271,7 @@ class Request:
         except ConnectionError:
             raise ClientDisconnected(body.read - before) from None
         self.received += count
-        self._is_read = body.left == 0
+        self._is_read = body.is_over
         return count
 
     async def _next_chunk(self) -> bytes:

@@ -45,6 +45,7 @@ _READ_SIZE = 1 << 20
 _PROBE = b"Can bytes be written and read?"
 # How much is written before the disk begins with it: a large blob has little left to sync then.
 _HANDED_OVER = 8 << 20
+_SHARDS = [f"{number:02x}" for number in range(256)]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCATION = re.compile(
     r"blobs/[a-z0-9-]{1,64}/(?:sha256/(?P<a>[0-9a-f]{2})/(?P=a)[0-9a-f]{62}"
@@ -72,6 +73,7 @@ class FilesystemBlobStore:
         # The directories that are known to outlive a power cut. To find one there isn't enough:
         # the process that made it may have died before it synced the parent.
         self._durable = {root}
+        self._sharded: set[Path] = set()
         self._make_durable(self._uploads)
         self._make_durable(self._blobs)
 
@@ -82,7 +84,7 @@ class FilesystemBlobStore:
     @contextmanager
     def writer(self, upload_id: str, offset: int) -> Iterator[_FileWriter]:
         """Hold the upload, to append at `offset`; see `BlobStore`."""
-        with self._locked(upload_id, create=offset == 0) as file:
+        with self._locked(self._staged(upload_id), upload_id, create=offset == 0) as file:
             if os.fstat(file).st_size < offset:
                 raise UploadLost(upload_id)
             hasher = self._hashes.take(upload_id, file, _USUAL_ALGORITHM, offset)
@@ -111,35 +113,46 @@ class FilesystemBlobStore:
 
     def digest(self, upload_id: str, size: int, algorithm: str) -> Digest:
         """Compute the digest of an upload; see `BlobStore`."""
-        with self._locked(upload_id) as file:
+        with self._locked(self._staged(upload_id), upload_id) as file:
             return self._digest(upload_id, file, size, algorithm)
 
     def commit(self, upload_id: str, size: int, context: str, digest: Digest) -> Location:
         """Make a durable blob of an upload; see `BlobStore`."""
-        shard = f"blobs/{context}/{digest.algorithm}/{digest.hex[:2]}"
-        location = Location(f"{shard}/{digest.hex}.{upload_id}")
+        shards = f"blobs/{context}/{digest.algorithm}"
+        location = Location(f"{shards}/{digest.hex[:2]}/{digest.hex}.{upload_id}")
         path = self._path(location)
         with _telling_when_full():
-            self._make_durable(path.parent)
-            # A process that died after the rename left the file at its location: the data was
-            # synced before, the name perhaps not.
-            if not _holds(path, size):
+            self._make_shards(self._root / shards)
+            if _holds(path, size):
+                self._go_on(upload_id, size, digest, path)
+            else:
                 self._move(upload_id, size, digest, path)
             _sync_directory(path.parent)
         return location
 
     def _move(self, upload_id: str, size: int, digest: Digest, path: Path) -> None:
-        with self._locked(upload_id) as file:
+        staged = self._staged(upload_id)
+        with self._locked(staged, upload_id) as file:
             computed = self._digest(upload_id, file, size, digest.algorithm)
             if computed != digest:
                 raise DigestMismatch(upload_id, computed)
             os.ftruncate(file, size)
-            self._sync(upload_id, file)
             try:
-                self._staged(upload_id).rename(path)
+                staged.rename(path)
             except FileNotFoundError:
                 raise UploadLost(upload_id) from None
             self._hashes.forget(upload_id)
+            # Not before the rename: a journaling file system writes both down at once, and the
+            # sync of the directory finds nothing left to do.
+            _sync(file, path)
+
+    def _go_on(self, upload_id: str, size: int, digest: Digest, path: Path) -> None:
+        """Finish what a process began that died after the rename: nothing need be on the disk."""
+        with self._locked(path, upload_id) as file:
+            hasher = _read_through(upload_id, file, size, digest.algorithm)
+            if hasher.hexdigest() != digest.hex:
+                raise UploadLost(upload_id)
+            _sync(file, path)
 
     def _digest(self, upload_id: str, file: int, size: int, algorithm: str) -> Digest:
         hasher = self._hashes.take(upload_id, file, algorithm, size)
@@ -148,16 +161,6 @@ class FilesystemBlobStore:
         if os.fstat(file).st_size == size:
             self._hashes.remember(upload_id, file, algorithm, hasher)
         return Digest(algorithm, hasher.hexdigest())
-
-    def _sync(self, upload_id: str, file: int) -> None:
-        try:
-            # `fdatasync` would save nothing, the file's size is as new as its data; macOS has none.
-            os.fsync(file)
-        except OSError:
-            # The kernel may have dropped the pages it couldn't write, and would then report
-            # success to whoever tries again.
-            self.discard(upload_id)
-            raise
 
     def discard(self, upload_id: str) -> None:
         """Remove an upload; see `BlobStore`."""
@@ -198,9 +201,8 @@ class FilesystemBlobStore:
         return self._root / location
 
     @contextmanager
-    def _locked(self, upload_id: str, *, create: bool = False) -> Iterator[int]:
-        """Hold the staged file of the upload, alone."""
-        path = self._staged(upload_id)
+    def _locked(self, path: Path, upload_id: str, *, create: bool = False) -> Iterator[int]:
+        """Hold the file of an upload, alone."""
         while True:
             file = _open_staged(path, upload_id, create=create)
             try:
@@ -212,6 +214,16 @@ class FilesystemBlobStore:
                     return
             finally:
                 os.close(file)
+
+    def _make_shards(self, directory: Path) -> None:
+        """Make all directories of blobs below `directory` at once: so they share one sync."""
+        if directory in self._sharded:
+            return
+        self._make_durable(directory)
+        for shard in _SHARDS:
+            (directory / shard).mkdir(mode=0o700, exist_ok=True)
+        _sync_directory(directory)
+        self._sharded.add(directory)
 
     def _make_durable(self, directory: Path) -> None:
         """Make `directory`, with those above it, so that it outlives a power cut."""
@@ -350,6 +362,18 @@ def _read_through(upload_id: str, file: int, size: int, algorithm: str) -> Hashe
         hasher.update(chunk)
         done += len(chunk)
     return hasher
+
+
+def _sync(file: int, path: Path) -> None:
+    """Sync the file at `path`, which is open and locked; where that fails, it is gone."""
+    try:
+        # `fdatasync` would save nothing, the file's size is as new as its data; macOS has none.
+        os.fsync(file)
+    except OSError:
+        # The kernel may have dropped the pages it couldn't write, and would then report success
+        # to whoever tries again.
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _sync_directory(directory: Path) -> None:

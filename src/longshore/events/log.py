@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.metadata.statements import lock_for_one
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 _TABLE = schema.events
 _BATCH = 1_000
-# Made once: to make a statement takes longer than to execute it.
-_INSERT = insert(_TABLE)
+_INSERT = Prepared(insert(_TABLE))
 # Any number that nobody else in the database uses.
 _LOCK = 0x10C6E7
 
@@ -56,7 +56,7 @@ def emit(tx: Connection, events: Iterable[Event]) -> None:
         for event in events
     )
     while batch := list(islice(rows, _BATCH)):
-        tx.execute(_INSERT, batch)
+        _INSERT.run_for_each(tx, batch)
 
 
 def has_new(tx: Connection) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from longshore.errors import StorageFull
 from longshore.metadata.journal import Journal
+from longshore.metadata.prepared import execute_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,8 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads; it sees one state of SQLite throughout."""
         with _disk_full_as_refusal(), self._engine.connect() as connection, connection.begin():
+            if self.is_sqlite:
+                execute_text(connection, "BEGIN")
             yield connection
 
     @contextmanager
@@ -105,8 +108,9 @@ class Database:
         commit = None
         try:
             with self._writer, self._engine.connect() as connection:
-                connection.execution_options(begin_write=True)
                 with connection.begin():
+                    # Taking the write lock at once, it never fails half-way for want of it.
+                    execute_text(connection, "BEGIN IMMEDIATE")
                     yield connection
                     if not content_only:
                         _count_change(connection)
@@ -214,7 +218,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        # The driver opens no transactions of its own; `begin` below does.
+        # The driver opens no transactions of its own; `Database` does.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}")
         _switch_to_wal(connection)
@@ -225,12 +229,6 @@ def _sqlite_engine(url: URL) -> Engine:
             "synchronous = NORMAL",
         ):
             connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # Taking the write lock at once, a transaction never fails half-way for want of it.
-        writes = connection.get_execution_options().get("begin_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

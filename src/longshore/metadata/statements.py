@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from longshore.metadata.prepared import Prepared
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,10 +21,7 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
 
     On PostgreSQL it waits for a concurrent transaction that inserts the same row.
     """
-    statement = _insert_if_absent(connection.dialect.name, table)
-    # Without the option nobody counts the rows of an INSERT on PostgreSQL.
-    result = connection.execute(statement, values, execution_options={"preserve_rowcount": True})
-    return result.rowcount == 1
+    return _insert_if_absent(connection.dialect.name, table).run(connection, **values) == 1
 
 
 def upsert(
@@ -54,9 +53,8 @@ def lock_for_one(connection: Connection, lock: int) -> bool:
 
 
 @cache
-def _insert_if_absent(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    # Made once: to make a statement takes longer than to execute it.
-    return _insert(dialect, table).on_conflict_do_nothing()
+def _insert_if_absent(dialect: str, table: Table) -> Prepared:
+    return Prepared(_insert(dialect, table).on_conflict_do_nothing())
 
 
 def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

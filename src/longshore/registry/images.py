@@ -6,7 +6,7 @@ An image is whatever a manifest describes: an image proper, an index of them, or
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
@@ -22,6 +22,7 @@ from longshore.errors import (
 )
 from longshore.events import log, shapes
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.names import Digest
 from longshore.registry import layers, manifests, repositories, storage_classes
 from longshore.registry.storage_classes import Status
@@ -29,15 +30,13 @@ from longshore.registry.storage_classes import Status
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from sqlalchemy import Row
-
+    from longshore.metadata.prepared import Record
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.manifests import Manifest
     from longshore.registry.repositories import Repository
 
 
-# Made once: to make a statement takes longer than to execute it.
 _MANIFESTS: Select[Any] = (
     select(
         schema.images.c.digest,
@@ -55,37 +54,41 @@ _MANIFESTS: Select[Any] = (
         schema.repositories.c.name == bindparam("repository"),
     )
 )
-_FIND_BY_TAG = _MANIFESTS.join(schema.tags, schema.tags.c.image_id == schema.images.c.id).where(
-    schema.tags.c.repository_id == schema.repositories.c.id,
-    schema.tags.c.name == bindparam("tag"),
+_FIND_BY_TAG = Prepared(
+    _MANIFESTS.join(schema.tags, schema.tags.c.image_id == schema.images.c.id).where(
+        schema.tags.c.repository_id == schema.repositories.c.id,
+        schema.tags.c.name == bindparam("tag"),
+    )
 )
-_FIND_BY_DIGEST = _MANIFESTS.where(schema.images.c.digest == bindparam("digest"))
-_IMAGE_ID = select(schema.images.c.id).where(
-    schema.images.c.repository_id == bindparam("repository"),
-    schema.images.c.digest == bindparam("digest"),
+_FIND_BY_DIGEST = Prepared(_MANIFESTS.where(schema.images.c.digest == bindparam("digest")))
+_IN_REPOSITORY = schema.images.c.repository_id == bindparam("repository")
+_IMAGE_ID = Prepared(
+    select(schema.images.c.id).where(_IN_REPOSITORY, schema.images.c.digest == bindparam("digest"))
 )
-_TAGGED = select(schema.tags.c.image_id).where(
+_IS_TAG = (
     schema.tags.c.repository_id == bindparam("repository"),
     schema.tags.c.name == bindparam("tag"),
 )
-_SIZES = select(schema.images.c.digest, schema.images.c.size).where(
-    schema.images.c.repository_id == bindparam("repository"),
-    storage_classes.has_status(Status.ACTIVE),
-    schema.images.c.digest.in_(bindparam("digests", expanding=True)),
+_TAGGED = Prepared(select(schema.tags.c.image_id).where(*_IS_TAG))
+_SIZES = Prepared(
+    select(schema.images.c.digest, schema.images.c.size).where(
+        _IN_REPOSITORY,
+        storage_classes.has_status(Status.ACTIVE),
+        schema.images.c.digest.in_(bindparam("digests", expanding=True)),
+    )
 )
-_COUNT_IMAGES = select(func.count()).where(schema.images.c.repository_id == bindparam("repository"))
-_COUNT_TAGS = select(func.count()).where(schema.tags.c.image_id == bindparam("image"))
-_INSERT = insert(schema.images).returning(schema.images.c.id)
-_INSERT_MANIFEST = insert(schema.manifests)
-_INSERT_LAYERS = insert(schema.image_layers)
-_INSERT_TAG = insert(schema.tags)
-_MOVE_TAG = update(schema.tags).where(
-    schema.tags.c.repository_id == bindparam("repository"),
-    schema.tags.c.name == bindparam("tag"),
-)
-_DESCRIBE_LAYERS = update(schema.layers).where(
-    schema.layers.c.repository_id == bindparam("repository"),
-    schema.layers.c.digest.in_(bindparam("digests", expanding=True)),
+_COUNT_IMAGES = Prepared(select(func.count()).where(_IN_REPOSITORY))
+_COUNT_TAGS = Prepared(select(func.count()).where(schema.tags.c.image_id == bindparam("image")))
+_INSERT = Prepared(insert(schema.images).returning(schema.images.c.id))
+_INSERT_MANIFEST = Prepared(insert(schema.manifests))
+_INSERT_LAYERS = Prepared(insert(schema.image_layers))
+_INSERT_TAG = Prepared(insert(schema.tags))
+_MOVE_TAG = Prepared(update(schema.tags).where(*_IS_TAG))
+_DESCRIBE_LAYERS = Prepared(
+    update(schema.layers).where(
+        schema.layers.c.repository_id == bindparam("repository"),
+        schema.layers.c.digest.in_(bindparam("digests", expanding=True)),
+    )
 )
 
 
@@ -297,9 +300,8 @@ def exists(tx: Connection, repository: Repository, digest: Digest) -> bool:
 def _find_by_digest(
     context: Context, registry: Registry, repository: str, digest: Digest
 ) -> StoredManifest:
-    asked = _asked(registry, repository) | {"digest": str(digest)}
     with context.database.read() as tx:
-        row = tx.execute(_FIND_BY_DIGEST, asked).one_or_none()
+        row = _FIND_BY_DIGEST.one_or_none(tx, **_asked(registry, repository), digest=str(digest))
         if row is None:
             repositories.find(tx, registry, repository)
             raise ImageNotFound(digest, None, repository, registry.account)
@@ -308,7 +310,7 @@ def _find_by_digest(
 
 def _find_by_tag(context: Context, registry: Registry, repository: str, tag: str) -> StoredManifest:
     with context.database.read() as tx:
-        row = tx.execute(_FIND_BY_TAG, _asked(registry, repository) | {"tag": tag}).one_or_none()
+        row = _FIND_BY_TAG.one_or_none(tx, **_asked(registry, repository), tag=tag)
         if row is None:
             repositories.find(tx, registry, repository)
             raise ImageNotFound(None, tag, repository, registry.account)
@@ -319,7 +321,7 @@ def _asked(registry: Registry, repository: str) -> dict[str, str]:
     return {"account": registry.account, "region": registry.region, "repository": repository}
 
 
-def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
+def _stored(row: Record, tag: str | None) -> StoredManifest:
     status = storage_classes.status_of(row)
     if status is not Status.ACTIVE:
         raise ImageInaccessible(is_activating=status is Status.ACTIVATING)
@@ -329,13 +331,11 @@ def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
 
 
 def _image_id(tx: Connection, repository: Repository, digest: Digest) -> int | None:
-    asked = {"repository": repository.id, "digest": str(digest)}
-    return tx.execute(_IMAGE_ID, asked).scalar_one_or_none()
+    return cast("int | None", _IMAGE_ID.value(tx, repository=repository.id, digest=str(digest)))
 
 
 def _tagged(tx: Connection, repository: Repository, tag: str) -> int | None:
-    asked = {"repository": repository.id, "tag": tag}
-    return tx.execute(_TAGGED, asked).scalar_one_or_none()
+    return cast("int | None", _TAGGED.value(tx, repository=repository.id, tag=tag))
 
 
 def _tags_of(tx: Connection, image_id: int) -> tuple[str, ...]:
@@ -373,8 +373,8 @@ def _insert(
         "size": max(child_sizes, default=0) if manifest.size is None else manifest.size,
         "pushed_at": context.clock(),
     }
-    image_id: int = tx.execute(_INSERT, values).scalar_one()
-    tx.execute(_INSERT_MANIFEST, {"image_id": image_id, "content": content})
+    image_id: int = _INSERT.value(tx, **values)
+    _INSERT_MANIFEST.run(tx, image_id=image_id, content=content)
     _hold_layers(tx, repository, manifest, image_id)
     if children:
         tx.execute(
@@ -398,8 +398,9 @@ def _child_sizes(
 ) -> Collection[int]:
     if not children:
         return ()
-    asked = {"repository": repository.id, "digests": [str(child) for child in children]}
-    sizes: dict[str, int] = {row.digest: row.size for row in tx.execute(_SIZES, asked)}
+    asked = [str(child) for child in children]
+    found = _SIZES.all(tx, repository=repository.id, digests=asked)
+    sizes: dict[str, int] = {row.digest: row.size for row in found}
     missing = [child for child in children if str(child) not in sizes]
     if missing and not context.dialect.accepts_missing_children:
         raise ReferencedImagesNotFound(missing, repository.name, repository.registry.account)
@@ -411,18 +412,16 @@ def _hold_layers(tx: Connection, repository: Repository, manifest: Manifest, ima
     declared = {blob.digest: blob.media_type for blob in manifest.blobs}
     for digest in layers.missing(tx, repository.id, list(declared)):
         del declared[digest]
-    if declared:
-        tx.execute(
-            _INSERT_LAYERS,
-            [
-                {"image_id": image_id, "repository_id": repository.id, "digest": str(layer)}
-                for layer in declared
-            ],
-        )
+    _INSERT_LAYERS.run_for_each(
+        tx,
+        [
+            {"image_id": image_id, "repository_id": repository.id, "digest": str(layer)}
+            for layer in declared
+        ],
+    )
     for media_type in set(declared.values()):
         digests = [str(digest) for digest, its in declared.items() if its == media_type]
-        described = {"repository": repository.id, "digests": digests, "media_type": media_type}
-        tx.execute(_DESCRIBE_LAYERS, described)
+        _DESCRIBE_LAYERS.run(tx, repository=repository.id, digests=digests, media_type=media_type)
 
 
 def _move_tag(
@@ -437,18 +436,14 @@ def _move_tag(
     _check_tag_count(context, tx, image_id)
     now = context.clock()
     if exists:
-        moved = {"repository": repository.id, "tag": tag, "image_id": image_id, "tagged_at": now}
-        tx.execute(_MOVE_TAG, moved)
+        _MOVE_TAG.run(tx, repository=repository.id, tag=tag, image_id=image_id, tagged_at=now)
     else:
-        tx.execute(
-            _INSERT_TAG,
-            {"repository_id": repository.id, "name": tag, "image_id": image_id, "tagged_at": now},
-        )
+        _INSERT_TAG.run(tx, repository_id=repository.id, name=tag, image_id=image_id, tagged_at=now)
 
 
 def _check_image_count(context: Context, tx: Connection, repository: Repository) -> None:
     most = context.limits.images_per_repository
-    count = tx.execute(_COUNT_IMAGES, {"repository": repository.id}).scalar_one()
+    count = _COUNT_IMAGES.value(tx, repository=repository.id)
     if count >= most:
         raise LimitExceeded(
             f"The repository with name '{repository.name}' already has {count} images, the most "
@@ -458,7 +453,7 @@ def _check_image_count(context: Context, tx: Connection, repository: Repository)
 
 def _check_tag_count(context: Context, tx: Connection, image_id: int) -> None:
     most = context.limits.tags_per_image
-    count = tx.execute(_COUNT_TAGS, {"image": image_id}).scalar_one()
+    count = _COUNT_TAGS.value(tx, image=image_id)
     if count >= most:
         raise LimitExceeded(f"An image may have at most {most} tags, and this one has {count}.")
 

@@ -12,13 +12,14 @@ pushes the manifest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, select, update
 
 from longshore.blobs.store import BlobMissing, Location
 from longshore.errors import LayerArchived, LayerInaccessible, LayersNotFound, Server
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.metadata.statements import insert_if_absent
 from longshore.names import Digest
 from longshore.registry import account_settings, repositories
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import BinaryIO
 
-    from sqlalchemy import ColumnElement, Row
+    from sqlalchemy import ColumnElement
 
+    from longshore.metadata.prepared import Record
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
@@ -141,7 +143,7 @@ def mount(
         if not allowed:
             return False
         row = tx.execute(
-            _FIND.where(schema.repositories.c.encryption_context == target.encryption_context),
+            _NAMED.where(schema.repositories.c.encryption_context == target.encryption_context),
             _asked(registry, source, digest),
         ).one_or_none()
         if row is None or not (row.referenced or context.dialect.mounts_freely):
@@ -178,24 +180,19 @@ def attach(
 
 def lock_blob(tx: Connection, blob_id: int) -> Location | None:
     """Keep a blob from being collected until the transaction ends; return its location if it is."""
-    location = tx.execute(_LOCK_BLOB, {"blob": blob_id}).scalar_one_or_none()
+    location = _LOCK_BLOB.value(tx, blob=blob_id)
     return None if location is None else Location(location)
 
 
 def lease(tx: Connection, repository_id: int, digests: Iterable[str], now: int) -> int:
     """Renew the leases of layers; return how many of them are still there."""
-    table = schema.layers
-    return tx.execute(
-        update(table)
-        .where(table.c.repository_id == repository_id, table.c.digest.in_(list(digests)))
-        .values(leased_at=now)
-    ).rowcount
+    return _LEASE.run(tx, repository=repository_id, digests=list(digests), leased_at=now)
 
 
 def missing(tx: Connection, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
     """Return those of `digests` that the repository doesn't hold, in their order."""
-    asked = {"repository": repository_id, "digests": [str(digest) for digest in digests]}
-    held = set(tx.execute(_HELD, asked).scalars())
+    asked = [str(digest) for digest in digests]
+    held = {row.digest for row in _HELD.all(tx, repository=repository_id, digests=asked)}
     return [digest for digest in digests if str(digest) not in held]
 
 
@@ -235,7 +232,6 @@ _is_active = (
     )
     .correlate(schema.layers)
 )
-# Made once: to make a statement takes longer than to execute it.
 _LAYERS = select(
     schema.layers,
     schema.blobs.c.size,
@@ -243,7 +239,7 @@ _LAYERS = select(
     is_referenced().label("referenced"),
     _is_active.label("active"),
 ).join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
-_FIND = _LAYERS.join(
+_NAMED = _LAYERS.join(
     schema.repositories, schema.repositories.c.id == schema.layers.c.repository_id
 ).where(
     schema.repositories.c.account == bindparam("account"),
@@ -251,11 +247,14 @@ _FIND = _LAYERS.join(
     schema.repositories.c.name == bindparam("repository"),
     schema.layers.c.digest == bindparam("digest"),
 )
-_HELD = select(schema.layers.c.digest).where(
+_FIND = Prepared(_NAMED)
+_ARE_THESE = (
     schema.layers.c.repository_id == bindparam("repository"),
     schema.layers.c.digest.in_(bindparam("digests", expanding=True)),
 )
-_LOCK_BLOB = (
+_HELD = Prepared(select(schema.layers.c.digest).where(*_ARE_THESE))
+_LEASE = Prepared(update(schema.layers).where(*_ARE_THESE))
+_LOCK_BLOB = Prepared(
     select(schema.blobs.c.location)
     .where(schema.blobs.c.id == bindparam("blob"))
     .with_for_update(read=True, key_share=True)
@@ -271,16 +270,16 @@ def _asked(registry: Registry, repository: str, digest: Digest) -> dict[str, str
     }
 
 
-def _row(context: Context, registry: Registry, repository: str, digest: Digest) -> Row[Any]:
+def _row(context: Context, registry: Registry, repository: str, digest: Digest) -> Record:
     with context.database.read() as tx:
-        row = tx.execute(_FIND, _asked(registry, repository, digest)).one_or_none()
+        row = _FIND.one_or_none(tx, **_asked(registry, repository, digest))
         if row is None:
             repositories.find(tx, registry, repository)
             raise LayersNotFound.asked(digest, repository, registry.account)
         return row
 
 
-def _renewed(context: Context, repository_id: int, row: Row[Any]) -> Layer | None:
+def _renewed(context: Context, repository_id: int, row: Record) -> Layer | None:
     """Return the layer of `row`, or None if it was collected while its lease was renewed."""
     now = context.clock()
     age = now - row.leased_at
@@ -292,7 +291,7 @@ def _renewed(context: Context, repository_id: int, row: Row[Any]) -> Layer | Non
     return _layer(row)
 
 
-def _layer(row: Row[Any]) -> Layer:
+def _layer(row: Record) -> Layer:
     return Layer(
         Digest.parse(row.digest),
         row.size,

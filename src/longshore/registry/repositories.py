@@ -18,6 +18,7 @@ from longshore.errors import (
 )
 from longshore.events import log, shapes
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.names import Registry
 from longshore.registry import resource_tags
 from longshore.registry.mutability import Mode, TagMutability
@@ -26,22 +27,21 @@ from longshore.registry.slices import Position, Slice
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Row
-
     from longshore.clock import Millis
     from longshore.events.shapes import Event
+    from longshore.metadata.prepared import Record
     from longshore.registry.context import Context
 
 # All that is AES256 shares one context: the bytes are alike, whoever holds them.
 AES256_CONTEXT = "aes256"
 
-# Made once: to make a statement takes longer than to execute it.
-_FIND = select(schema.repositories).where(
+_NAMED = select(schema.repositories).where(
     schema.repositories.c.account == bindparam("account"),
     schema.repositories.c.region == bindparam("region"),
     schema.repositories.c.name == bindparam("name"),
 )
-_FIND_AND_LOCK = _FIND.with_for_update(key_share=True)
+_FIND = Prepared(_NAMED)
+_FIND_AND_LOCK = Prepared(_NAMED.with_for_update(key_share=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +157,8 @@ def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -
     Raises:
         RepositoryNotFound: there is none.
     """
-    named = {"account": registry.account, "region": registry.region, "name": name}
-    row = tx.execute(_FIND_AND_LOCK if lock else _FIND, named).one_or_none()
+    statement = _FIND_AND_LOCK if lock else _FIND
+    row = statement.one_or_none(tx, account=registry.account, region=registry.region, name=name)
     if row is None:
         raise RepositoryNotFound(name, registry.account)
     return _repository(row)
@@ -315,7 +315,7 @@ def context_of(encryption: Encryption) -> str:
     return AES256_CONTEXT
 
 
-def _repository(row: Row[Any]) -> Repository:
+def _repository(row: Record) -> Repository:
     return Repository(
         id=row.id,
         registry=Registry(row.account, row.region),

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy import Select, and_, bindparam, or_, select, update
 
 from longshore.errors import ImageNotFound, ImageStorageClassUpdateNotSupported
 from longshore.events import log, shapes
 from longshore.jobs.queue import enqueue
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.registry.lifecycle_rules import StorageClass
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row
 
     from longshore.clock import Millis
+    from longshore.metadata.prepared import Record
     from longshore.names import Digest
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
@@ -38,6 +40,9 @@ JOB: Final = "image restoration"
 _BATCH = 500
 
 _IMAGE = schema.images.c
+_FIND = Prepared(
+    select(_IMAGE.storage_class, _IMAGE.restoring_since).where(_IMAGE.id == bindparam("image"))
+)
 
 
 class Status(StrEnum):
@@ -48,7 +53,7 @@ class Status(StrEnum):
     ACTIVATING = "ACTIVATING"
 
 
-def status_of(row: Row[Any, Any] | Row[Any]) -> Status:
+def status_of(row: Record | Row[Any]) -> Status:
     """Return the status of an image, of which the row has `storage_class` and `restoring_since`."""
     if row.storage_class == StorageClass.STANDARD:
         return Status.ACTIVE
@@ -68,9 +73,7 @@ def has_status(status: Status) -> ColumnElement[bool]:
 
 def find(tx: Connection, image_id: int) -> Status | None:
     """Return the status of an image, or None if it is gone."""
-    row: Row[Any, Any] | None = tx.execute(
-        select(_IMAGE.storage_class, _IMAGE.restoring_since).where(_IMAGE.id == image_id)
-    ).one_or_none()
+    row = _FIND.one_or_none(tx, image=image_id)
     return None if row is None else status_of(row)
 
 

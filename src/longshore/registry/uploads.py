@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -34,15 +34,15 @@ from longshore.errors import (
     UploadNotFound,
 )
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.metadata.statements import insert_if_absent
 from longshore.registry import layers, repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Row
-
     from longshore.blobs.store import BlobWriter
+    from longshore.metadata.prepared import Record
     from longshore.names import Digest, Registry
     from longshore.registry.context import Caller, Context
     from longshore.registry.repositories import Repository
@@ -51,22 +51,26 @@ if TYPE_CHECKING:
 # How often an upload is touched within its lifetime while its bytes come.
 _TOUCHES = 8
 
-# Made once: to make a statement takes longer than to execute it.
-_INSERT = insert(schema.uploads)
-_FIND = select(schema.uploads).where(
-    schema.uploads.c.id == bindparam("upload"),
-    schema.uploads.c.repository_id == bindparam("repository"),
-    schema.uploads.c.principal_arn == bindparam("principal"),
+_IS_THIS = schema.uploads.c.id == bindparam("upload")
+_INSERT = Prepared(insert(schema.uploads))
+_FIND = Prepared(
+    select(schema.uploads).where(
+        _IS_THIS,
+        schema.uploads.c.repository_id == bindparam("repository"),
+        schema.uploads.c.principal_arn == bindparam("principal"),
+    )
 )
-_SIZE = select(schema.uploads.c.size).where(schema.uploads.c.id == bindparam("upload"))
-_MOVE_ON = update(schema.uploads).where(
-    schema.uploads.c.id == bindparam("upload"), schema.uploads.c.size == bindparam("size_before")
+_SIZE = Prepared(select(schema.uploads.c.size).where(_IS_THIS))
+_MOVE_ON = Prepared(
+    update(schema.uploads).where(_IS_THIS, schema.uploads.c.size == bindparam("size_before"))
 )
-_TOUCH = update(schema.uploads).where(schema.uploads.c.id == bindparam("upload"))
-_END = delete(schema.uploads).where(schema.uploads.c.id == bindparam("upload"))
-_FIND_BLOB = select(schema.blobs.c.id, schema.blobs.c.location).where(
-    schema.blobs.c.encryption_context == bindparam("context"),
-    schema.blobs.c.digest == bindparam("digest"),
+_TOUCH = Prepared(update(schema.uploads).where(_IS_THIS))
+_END = Prepared(delete(schema.uploads).where(_IS_THIS))
+_FIND_BLOB = Prepared(
+    select(schema.blobs.c.id, schema.blobs.c.location).where(
+        schema.blobs.c.encryption_context == bindparam("context"),
+        schema.blobs.c.digest == bindparam("digest"),
+    )
 )
 
 
@@ -100,18 +104,18 @@ def start(context: Context, caller: Caller, registry: Registry, repository: str)
         with context.database.write(durable=False, content_only=True) as tx:
             # Not locked: an upload waits for nobody's push.
             found = repositories.find(tx, registry, repository)
-            row = {
-                "id": upload_id,
-                "repository_id": found.id,
-                "principal_arn": caller.arn,
-                "started_at": now,
-                "touched_at": now,
-                "size": 0,
-                "parts": 0,
-                "last_part_size": 0,
-                "has_small_part": False,
-            }
-            tx.execute(_INSERT, row)
+            _INSERT.run(
+                tx,
+                id=upload_id,
+                repository_id=found.id,
+                principal_arn=caller.arn,
+                started_at=now,
+                touched_at=now,
+                size=0,
+                parts=0,
+                last_part_size=0,
+                has_small_part=False,
+            )
     except IntegrityError:
         # Deleted since it was found.
         raise RepositoryNotFound(repository, registry.account) from None
@@ -138,7 +142,7 @@ def cancel(
     """Give an upload up and forget its bytes."""
     with context.database.write(content_only=True) as tx:
         row = _row(tx, caller, repositories.find(tx, registry, repository), upload_id)
-        tx.execute(_END, {"upload": row.id})
+        _END.run(tx, upload=row.id)
     context.blobs.discard(upload_id)
 
 
@@ -223,12 +227,12 @@ class Part:
             return
         self._touched_at = now
         with self._context.database.write(durable=False, content_only=True) as tx:
-            tx.execute(_TOUCH, {"upload": self.upload.id, "touched_at": now})
+            _TOUCH.run(tx, upload=self.upload.id, touched_at=now)
 
     def _check_offset(self) -> None:
         """Refuse if somebody else moved the upload on before it was ours."""
         with self._context.database.read() as tx:
-            size = tx.execute(_SIZE, {"upload": self.upload.id}).scalar_one_or_none()
+            size = _SIZE.value(tx, upload=self.upload.id)
         if size is None:
             raise _not_found(self.upload)
         if size != self.upload.size:
@@ -244,17 +248,17 @@ class Part:
             last_part_size=self.received,
             has_small_part=upload.has_small_part or 0 < upload.last_part_size < smallest,
         )
-        values = {
-            "upload": upload.id,
-            "size_before": upload.size,
-            "size": moved_on.size,
-            "parts": moved_on.parts,
-            "last_part_size": moved_on.last_part_size,
-            "has_small_part": moved_on.has_small_part,
-            "touched_at": self._context.clock(),
-        }
         with self._context.database.write(durable=False, content_only=True) as tx:
-            changed = tx.execute(_MOVE_ON, values).rowcount
+            changed = _MOVE_ON.run(
+                tx,
+                upload=upload.id,
+                size_before=upload.size,
+                size=moved_on.size,
+                parts=moved_on.parts,
+                last_part_size=moved_on.last_part_size,
+                has_small_part=moved_on.has_small_part,
+                touched_at=self._context.clock(),
+            )
         if changed == 0:
             raise _not_found(upload)
         return moved_on
@@ -423,7 +427,7 @@ def _finish(
     if blob is None or location is None:
         raise _BlobUnknown
     is_new = layers.attach(context, tx, repository, digest, blob.id)
-    ended = tx.execute(_END, {"upload": upload.id}).rowcount
+    ended = _END.run(tx, upload=upload.id)
     if ended == 0:
         # Cancelled or expired since it was looked at: its bytes may be gone as well.
         raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
@@ -461,9 +465,8 @@ def _refuse_conflict(upload: Upload) -> NoReturn:
     refuse_part(upload, "Another request is writing to this upload", kind=UploadConflict)
 
 
-def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> Row[Any, Any] | None:
-    asked = {"context": encryption_context, "digest": str(digest)}
-    return tx.execute(_FIND_BLOB, asked).one_or_none()
+def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> Record | None:
+    return _FIND_BLOB.one_or_none(tx, context=encryption_context, digest=str(digest))
 
 
 def _holds(context: Context, location: str) -> bool:
@@ -475,15 +478,18 @@ def _holds(context: Context, location: str) -> bool:
     return True
 
 
-def _row(tx: Connection, caller: Caller, repository: Repository, upload_id: str) -> Row[Any]:
-    asked = {"upload": upload_id, "repository": repository.id, "principal": caller.arn}
-    row = tx.execute(_FIND, asked).one_or_none() if is_upload_id(upload_id) else None
+def _row(tx: Connection, caller: Caller, repository: Repository, upload_id: str) -> Record:
+    row = None
+    if is_upload_id(upload_id):
+        row = _FIND.one_or_none(
+            tx, upload=upload_id, repository=repository.id, principal=caller.arn
+        )
     if row is None:
         raise UploadNotFound(upload_id, repository.name, repository.registry.account)
     return row
 
 
-def _upload(row: Row[Any], registry: Registry, repository: str) -> Upload:
+def _upload(row: Record, registry: Registry, repository: str) -> Upload:
     return Upload(
         id=row.id,
         registry=registry,

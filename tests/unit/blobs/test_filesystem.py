@@ -408,7 +408,7 @@ def test_a_commit_may_die_at_any_line(tmp_path: Path) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=20", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=280", "tmpfs", str(disk)]
     try:
         mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -510,6 +510,66 @@ def test_an_upload_that_could_not_be_synced_is_not_believed_again(
     assert list(store.locations()) == []
     with pytest.raises(UploadLost):
         store.commit(UPLOAD, len(CONTENT), "aes256", DIGEST)
+
+
+@pytest.mark.parametrize("kept", [CONTENT, b"\0" * len(CONTENT), b""])
+def test_what_a_power_cut_took_of_a_commit_that_died_is_missed(
+    root: Path, store: BlobStore, monkeypatch: pytest.MonkeyPatch, kept: bytes
+) -> None:
+    upload(store)
+    sync = os.fsync
+
+    def die(file: int) -> None:
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            raise KeyboardInterrupt
+        sync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.commit(UPLOAD, len(CONTENT), "aes256", DIGEST)
+    [location] = store.locations()
+    Path(root, location).write_bytes(kept)
+    again = FilesystemBlobStore(root)
+    if kept != CONTENT:
+        with pytest.raises(UploadLost):
+            again.commit(UPLOAD, len(CONTENT), "aes256", DIGEST)
+        return
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    assert again.commit(UPLOAD, len(CONTENT), "aes256", DIGEST) == location
+    blob = Path(root, location)
+    assert synced[-2:] == [blob.stat().st_ino, blob.parent.stat().st_ino]
+
+
+def test_a_commit_waits_for_no_other_one_of_the_same_upload(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(store)
+    sync = os.fsync
+
+    def try_at_once(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        with pytest.raises(UploadBusy):
+            store.commit(UPLOAD, len(CONTENT), "aes256", DIGEST)
+        sync(file)
+
+    committed(store, upload_id=OTHER_UPLOAD)
+    monkeypatch.setattr(os, "fsync", try_at_once)
+    assert read(store, store.commit(UPLOAD, len(CONTENT), "aes256", DIGEST)) == CONTENT
+
+
+def test_the_directories_of_all_blobs_are_synced_once(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed(store)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for number in range(20):
+        content = b"another %d" % number
+        upload(store, content, upload_id=OTHER_UPLOAD)
+        store.commit(OTHER_UPLOAD, len(content), "aes256", Digest.of(content))
+    assert len(synced) == 2 * 20
 
 
 def test_a_directory_that_could_not_be_synced_is_synced_the_next_time(
