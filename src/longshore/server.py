@@ -50,6 +50,7 @@ from longshore.events.receivers import NotInstalled
 from longshore.housekeeping import audit_trail, create_runner, receivers_of
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
+from longshore.lifespan import Lifespan
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.metrics.counts import Counts, Event
@@ -62,10 +63,9 @@ from longshore.transport import Patience, http_protocol
 from longshore.work.pull_recorder import PullRecorder
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
-    from longshore.api.http import Receive, Scope, Send
     from longshore.metrics.shared import SharedRows
     from longshore.settings import Settings
 
@@ -212,7 +212,7 @@ def create_app(
     context: Context | None = None,
     pace: Pace | None = None,
     rows: SharedRows | None = None,
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+) -> Lifespan:
     """Return the ASGI application over a store that `prepare` has seen.
 
     Args:
@@ -281,16 +281,12 @@ def create_app(
     runner = create_runner(settings, context, expired) if settings.jobs else None
     pulls = PullRecorder(context, settings.pulls_interval)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            scope = {**scope, "scheme": settings.scheme}
-            return await app(scope, receive, send)
-        await receive()
+    def start() -> None:
         pulls.start()
         if runner is not None:
             runner.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+
+    async def stop() -> None:
         if runner is not None:
             await workers.run(runner.stop)
         await workers.run(pulls.stop)
@@ -298,10 +294,8 @@ def create_app(
         trail.close()
         counts.close()
         context.database.close()
-        await send({"type": "lifespan.shutdown.complete"})
-        return None
 
-    return application
+    return Lifespan(app, settings.scheme, start, stop)
 
 
 def listen(settings: Settings) -> tuple[socket.socket, Settings]:
@@ -340,9 +334,7 @@ def run(settings: Settings, taken: socket.socket) -> None:
         uvicorn.Server(config).run(sockets=[taken])
 
 
-def uvicorn_config(
-    factory: Callable[[], Callable[[Scope, Receive, Send], Awaitable[None]]], settings: Settings
-) -> uvicorn.Config:
+def uvicorn_config(factory: Callable[[], Lifespan], settings: Settings) -> uvicorn.Config:
     """Return how uvicorn is to serve the application that `factory` makes."""
     return uvicorn.Config(
         factory,
@@ -439,9 +431,7 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger("longshore.access").setLevel(logging.WARNING)
 
 
-def _app_of_process(
-    settings: Settings, rows: SharedRows
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def _app_of_process(settings: Settings, rows: SharedRows) -> Lifespan:
     # A worker process begins with nothing: not even with a log.
     configure_logging(settings)
     end_with_supervisor()

@@ -8,8 +8,9 @@ Bodies come from the client without ASGI's messages: the extension `DIRECT_BODY`
 of one into the application's memory, and a large one of known length without passing through the
 parser, where the connection isn't encrypted.
 
-What needs no waiting can be had without ASGI's messages: `WHOLE_BODY` returns a body that has come
-already, and `WHOLE_ANSWER` sends head and body of an answer in one write.
+What needs no waiting can be had without ASGI's messages: see `longshore.at_once`. Where a task
+answers, `WHOLE_BODY` returns a body that has come already, and `WHOLE_ANSWER` sends head and body
+of an answer in one write.
 
 No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
 socket that doesn't block: a full one ends the thread's turn, and the event loop waits for room.
@@ -30,14 +31,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from longshore.api.workers import settled
+from longshore.at_once import WHOLE_BODY, AnswersAtOnce, Deadline
 from longshore.direct_body import WORTH_READING, DirectBody, wake
 from longshore.parsed_body import ParsedBody
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from uvicorn import _types as asgi
     from uvicorn.config import Config
@@ -54,13 +55,9 @@ DIRECT_BODY = "longshore.request.directbody"
 being answered, as a `DirectBody` or a `ParsedBody`, or None where there is none. What `receive`
 gave before is the beginning of the body; nothing may be received after it."""
 
-WHOLE_BODY = "longshore.request.wholebody"
-"""An extension of our own: a function that returns what is left of the body if all of it has come,
-else None."""
-
 WHOLE_ANSWER = "longshore.response.whole"
-"""An extension of our own: a function of status, headers and body (empty to HEAD) that sends an
-answer and returns True, or does nothing and returns False: then messages have to."""
+"""An extension of our own: a function of status, lines of the headers and body (empty to HEAD) that
+sends an answer and returns True, or does nothing and returns False: then messages have to."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 # What a thread sends before others have their turn.
@@ -92,7 +89,7 @@ def http_protocol(patience: Patience) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", partial(Connection, patience))
 
 
-class Connection(HttpToolsProtocol):
+class Connection(AnswersAtOnce):
     """A connection of a client: uvicorn's, which is no public interface, and what we add.
 
     What is relied on: a cycle is a request and its answer, `self.cycle` is the newest one, every
@@ -110,7 +107,7 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._patience = patience
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_due = Deadline(self.loop, patience.head, self._abort)
         self._idle_talk = 0
         self._answered: RequestResponseCycle | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -132,7 +129,7 @@ class Connection(HttpToolsProtocol):
             transport.get_extra_info("socket").setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
             )
-        self._expect_head()
+        self._head_due.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; whoever waits for the connection wakes up."""
@@ -140,7 +137,7 @@ class Connection(HttpToolsProtocol):
             # uvicorn tells the newest request, which in a pipeline is another one.
             self._answered.disconnected = True
         super().connection_lost(exc)
-        self._stop_expecting()
+        self._head_due.end()
         wake(self._writable)
         if self._parsed_body is not None:
             self._parsed_body.break_off()
@@ -153,8 +150,8 @@ class Connection(HttpToolsProtocol):
             return
         if self._idle_talk > self._patience.head_size:
             self._refuse()
-        elif not self._is_in_request():
-            self._expect_head()
+        elif not (self._idle.is_set or self._head_due.is_set or self._is_in_request()):
+            self._head_due.set()
 
     def shutdown(self) -> None:
         """Begin no further answer; those that would never end are told to."""
@@ -164,7 +161,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin a request."""
         self._idle_talk = self._parsed_of_body = 0
-        self._stop_expecting()
+        self._head_due.clear()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -176,9 +173,6 @@ class Connection(HttpToolsProtocol):
         if self._parsed_body is not None and self.cycle is self._answered:
             self._parsed_body.take(body)
             return
-        if not self.cycle.body:
-            # Nothing plus `body` is `body` itself; uvicorn's bytearray would make two copies of it.
-            self.cycle.body = cast("bytearray", b"")
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -196,14 +190,8 @@ class Connection(HttpToolsProtocol):
 
     # Clients that don't get on with it.
 
-    def _expect_head(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._patience.head, self.transport.abort)
-
-    def _stop_expecting(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _abort(self) -> None:
+        self.transport.abort()
 
     def _refuse(self) -> None:
         if not self._is_in_answer():
@@ -224,20 +212,16 @@ class Connection(HttpToolsProtocol):
         self,
         cycle: RequestResponseCycle,
         status: int,
-        headers: Sequence[tuple[bytes, bytes]],
+        lines: bytes,
         body: bytes,
     ) -> bool:
         self._end_direct_body()
         may_wait = self.flow.write_paused or self.transport.is_closing() or cycle.disconnected
         if may_wait or cycle.response_started or not cycle.keep_alive:
             return False
-        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
-        if any(line.count(b"\r") + line.count(b"\n") != 2 for line in lines):
-            raise RuntimeError("Invalid HTTP header")
-        head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        self.transport.write(head + body)
+        self.transport.write(self.head(status, lines) + body)
         cycle.message_event.set()
         cycle.on_response()
         return True
@@ -279,7 +263,8 @@ class Connection(HttpToolsProtocol):
         }
         if self.scheme == "http":
             extensions[ZERO_COPY_SEND] = {}
-        scope["extensions"] = extensions  # type: ignore[typeddict-unknown-key]
+        # What has been begun at once has the dictionary already.
+        cast("dict[str, Any]", scope).setdefault("extensions", {}).update(extensions)
         try:
             await app(scope, receive, cast("asgi.ASGISendCallable", send_or_copy))
         finally:

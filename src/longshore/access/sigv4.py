@@ -11,12 +11,14 @@ by the path as it was sent must know that `/a/../b` and `/b` are signed alike.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import string
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from operator import itemgetter
 from threading import Lock
@@ -27,7 +29,7 @@ from longshore.clock import MINUTE, SECOND, Clock, Millis, as_datetime
 from longshore.errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
@@ -35,11 +37,17 @@ _ISO_BASIC = "%Y%m%dT%H%M%SZ"
 _PARAMETERS = ("Credential", "Signature", "SignedHeaders")
 _PRESIGNED = frozenset({b"x-amz-algorithm", b"x-amz-credential", b"x-amz-signature"})
 _CONTENT_SHA256 = b"x-amz-content-sha256"
+_HEX = re.compile(r"[0-9a-f]{64}")
+# The same words come with every request of a key, and the same time with many in a second. None of
+# these is a secret, and none is longer than a head.
+_REMEMBERED = 256
 # A second one of these would be read otherwise than it was signed, or not at all.
 _ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"date", b"host"})
 
 
-@dataclass(frozen=True, slots=True)
+# Neither this nor `Signature` is frozen: each request makes one, and freezing costs more than all
+# that is in them.
+@dataclass(slots=True)
 class RequestHead:
     """What a signature covers besides the body, as it came over the wire.
 
@@ -51,9 +59,20 @@ class RequestHead:
     path: bytes
     query: bytes
     headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    _folded: dict[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def folded(self) -> Mapping[bytes, bytes]:
+        """Return the headers as they are signed: trimmed and folded, repeated ones joined.
+
+        Raises:
+            IncompleteSignature: one is repeated that can't be joined.
+        """
+        if self._folded is None:
+            self._folded = _fold(self.headers)
+        return self._folded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signature:
     """What the `Authorization` header claims, read but not verified.
 
@@ -88,17 +107,18 @@ def read_signature(head: RequestHead) -> Signature:
         IncompleteSignature: it lacks a part, can't be read or can be read in two ways.
         InvalidSignature: it doesn't cover what it must, or its parts contradict each other.
     """
-    headers = _folded(head.headers)
-    _refuse_presigned(head.query)
+    headers = head.folded()
+    if head.query:
+        _refuse_presigned(head.query)
     authorization = headers.get(b"authorization", b"").decode("latin-1")
     if not authorization.startswith("AWS4-"):
         raise MissingAuthenticationToken
     algorithm, _, parameter_list = authorization.partition(" ")
     if algorithm != _ALGORITHM:
         raise IncompleteSignature(f"Unsupported AWS 'algorithm': {algorithm[:40]!a}.")
-    parameters = _read_parameters(parameter_list)
+    parameters, signature = _read_signed_parameters(parameter_list)
     date_header = b"x-amz-date" if b"x-amz-date" in headers else b"date"
-    _require_parts(parameters, dated=date_header in headers)
+    _require_parts({**parameters, "Signature": signature}, dated=date_header in headers)
     timestamp = _read_timestamp(headers[date_header])
     signed_headers = _read_signed_headers(parameters["SignedHeaders"])
     _require_coverage(headers, signed_headers, date_header)
@@ -107,7 +127,7 @@ def read_signature(head: RequestHead) -> Signature:
     return Signature(
         *_read_credential(parameters["Credential"], timestamp),
         signed_headers=signed_headers,
-        signature=parameters["Signature"],
+        signature=signature,
         timestamp=timestamp,
         security_token=None if token is None else token.decode("latin-1"),
     )
@@ -158,7 +178,7 @@ class SignatureVerifier:
             InvalidSignature: the signature is wrong, out of its time or for another body.
         """
         self._check_time(signature.timestamp)
-        headers = _folded(head.headers)
+        headers = head.folded()
         if headers.get(_CONTENT_SHA256, body_sha256.encode()) != body_sha256.encode():
             raise InvalidSignature(
                 "The provided 'x-amz-content-sha256' header does not match what was computed."
@@ -182,18 +202,19 @@ class SignatureVerifier:
     def _check_time(self, timestamp: str) -> None:
         # Signatures tell whole seconds; so does the clock they are held against.
         now = self._clock() // SECOND * SECOND
-        signed = int(datetime.fromisoformat(timestamp).timestamp()) * SECOND
+        signed = _moment_of(timestamp)
+        if abs(signed - now) <= self._skew:
+            return
         minutes = f"{self._skew / MINUTE:g} min."
-        if signed < now - self._skew:
+        if signed < now:
             raise InvalidSignature(
                 f"Signature expired: {timestamp} is now earlier than "
                 f"{_timestamp(now - self._skew)} ({_timestamp(now)} - {minutes})"
             )
-        if signed > now + self._skew:
-            raise InvalidSignature(
-                f"Signature not yet current: {timestamp} is still later than "
-                f"{_timestamp(now + self._skew)} ({_timestamp(now)} + {minutes})"
-            )
+        raise InvalidSignature(
+            f"Signature not yet current: {timestamp} is still later than "
+            f"{_timestamp(now + self._skew)} ({_timestamp(now)} + {minutes})"
+        )
 
 
 class _SigningKeys:
@@ -227,17 +248,21 @@ class _SigningKeys:
                 self._keys.popitem(last=False)
 
 
-def _folded(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Trim and fold the values of headers, and join repeated ones, as they are signed."""
-    folded: dict[bytes, bytes] = {}
+def _fold(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    folded = {name: b" ".join(raw.split()) for name, raw in headers}
+    return folded if len(folded) == len(headers) else _joined(headers)
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    joined: dict[bytes, bytes] = {}
     for name, raw in headers:
         value = b" ".join(raw.split())
-        if name in folded:
+        if name in joined:
             if name in _ONCE or name.startswith(b"x-amz-"):
                 raise IncompleteSignature(f"The header '{_title(name)}' may be sent only once.")
-            value = folded[name] + b"," + value
-        folded[name] = value
-    return folded
+            value = joined[name] + b"," + value
+        joined[name] = value
+    return joined
 
 
 def _refuse_presigned(query: bytes) -> None:
@@ -246,6 +271,24 @@ def _refuse_presigned(query: bytes) -> None:
         raise IncompleteSignature(
             "Presigned requests are not supported: sign with the 'Authorization' header."
         )
+
+
+def _read_signed_parameters(parameter_list: str) -> tuple[Mapping[str, str], str]:
+    """Return the parameters, and the signature apart from them; "" if there is none."""
+    claims, name, signature = parameter_list.rpartition("Signature=")
+    if name and claims.endswith((" ", ",")) and _HEX.fullmatch(signature):
+        # All but the signature is the same in every request of a key on a day.
+        parameters = _read_claims(claims)
+        if "Signature" in parameters:
+            raise IncompleteSignature("Authorization header has the same parameter twice.")
+        return parameters, signature
+    parameters = _read_parameters(parameter_list)
+    return parameters, parameters.get("Signature", "")
+
+
+@lru_cache(_REMEMBERED)
+def _read_claims(claims: str) -> Mapping[str, str]:
+    return _read_parameters(claims)
 
 
 def _read_parameters(parameter_list: str) -> dict[str, str]:
@@ -274,6 +317,7 @@ def _require_parts(parameters: Mapping[str, str], *, dated: bool) -> None:
         raise IncompleteSignature(f"{sentences} Authorization={_ALGORITHM} ...")
 
 
+@lru_cache(_REMEMBERED)
 def _read_timestamp(value: bytes) -> str:
     try:
         text = value.decode("ascii")
@@ -291,6 +335,7 @@ def _read_timestamp(value: bytes) -> str:
     )
 
 
+@lru_cache(_REMEMBERED)
 def _read_signed_headers(text: str) -> tuple[str, ...]:
     names = text.lower().split(";")
     if text != ";".join(sorted(set(names))) or "" in names:
@@ -298,16 +343,24 @@ def _read_signed_headers(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+@lru_cache(_REMEMBERED)
+def _encoded(signed_headers: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(name.encode() for name in signed_headers)
+
+
 def _require_coverage(
-    headers: Collection[bytes], signed_headers: Sequence[str], date_header: bytes
+    headers: Mapping[bytes, bytes], signed_headers: tuple[str, ...], date_header: bytes
 ) -> None:
-    signed = {name.encode() for name in signed_headers}
-    required = {b"host", date_header, *(name for name in headers if name.startswith(b"x-amz-"))}
+    signed = frozenset(_encoded(signed_headers))
+    required = {name for name in headers if name.startswith(b"x-amz-")}
+    required |= {b"host", date_header}
+    if required <= signed <= headers.keys():
+        return
     faults = [
         f"'{_title(name)}' must be a 'SignedHeader' in the AWS Authorization."
         for name in sorted(required - signed)
     ]
-    absent = sorted(signed.difference(headers))
+    absent = sorted(signed - headers.keys())
     faults += [f"The 'SignedHeader' '{_title(name)}' is not in the request." for name in absent]
     if faults:
         raise InvalidSignature(" ".join(faults))
@@ -322,6 +375,7 @@ def _refuse_unsigned_body(headers: Mapping[bytes, bytes]) -> None:
         )
 
 
+@lru_cache(_REMEMBERED)
 def _read_credential(credential: str, timestamp: str) -> tuple[str, str, str, str]:
     elements = credential.split("/")
     if len(elements) != 5 or not all(elements):
@@ -346,7 +400,7 @@ def _read_credential(credential: str, timestamp: str) -> tuple[str, str, str, st
 def _canonical_request(
     head: RequestHead, headers: Mapping[bytes, bytes], signature: Signature, body_sha256: str
 ) -> bytes:
-    names = [name.encode() for name in signature.signed_headers]
+    names = _encoded(signature.signed_headers)
     return b"\n".join(
         (
             head.method.encode(),
@@ -388,6 +442,11 @@ def _signing_key(secret: str, signature: Signature) -> bytes:
     for element in (signature.date, signature.region, signature.service, _TERMINATOR):
         key = hmac.digest(key, element.encode(), "sha256")
     return key
+
+
+@lru_cache(_REMEMBERED)
+def _moment_of(timestamp: str) -> Millis:
+    return int(datetime.fromisoformat(timestamp).timestamp()) * SECOND
 
 
 def _timestamp(moment: Millis) -> str:

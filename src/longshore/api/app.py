@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
@@ -13,7 +14,7 @@ from longshore.api.metrics import PATH as METRICS_PATH
 from longshore.logs import CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from longshore.api.aws.face import AwsFace
     from longshore.api.downloads import Downloads
@@ -83,22 +84,25 @@ class App:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
             raise NotImplementedError(f"Longshore serves HTTP, not {scope['type']}")
-        request = Request(scope, receive, self._idle_timeout, self._proxies)
+        with suppress(ClientDisconnected):
+            answer = await self._serve(self._request(scope, receive))
+            await answer.send(send)
+
+    def begin(self, scope: Scope, receive: Receive) -> Coroutine[Any, Any, Answer] | None:
+        """Return what answers a request for one of the faces, as `longshore.at_once` asks for it.
+
+        None for all others: they have timers, which are of a task.
+        """
+        request = self._request(scope, receive)
+        is_for_face = request.path.startswith("/v2/") or request.path == "/"
+        return self._serve(request) if is_for_face else None
+
+    def _request(self, scope: Scope, receive: Receive) -> Request:
+        return Request(scope, receive, self._idle_timeout, self._proxies)
+
+    async def _serve(self, request: Request) -> Answer:
         CURRENT.set(request)
-        try:
-            response = await self._answer(request)
-            await response.send(request, send, self._workers)
-        except ClientDisconnected:
-            return
-        if _access_log.isEnabledFor(logging.INFO):
-            told = {
-                "method": request.method,
-                "path": _without_secrets(request.path),
-                "status": response.status,
-                "milliseconds": round(request.seconds * 1000, 1),
-                "request_id": request.id,
-            }
-            _access_log.info(_LINE, told, extra={"fields": told})
+        return Answer(request, await self._answer(request), self._workers)
 
     async def _answer(self, request: Request) -> Response:
         answer, answer_to_failure = self._face_of(request)
@@ -132,6 +136,41 @@ class App:
         return text_response(
             404, "Nothing is here. The APIs of AWS are POST /, the registry is below /v2/."
         )
+
+
+class Answer:
+    """A request and what is answered, to be sent to whoever waits for it."""
+
+    __slots__ = ("_request", "_response", "_workers")
+
+    def __init__(self, request: Request, response: Response, workers: Workers) -> None:
+        self._request = request
+        self._response = response
+        self._workers = workers
+
+    def whole(self) -> tuple[int, bytes, bytes] | None:
+        """See `longshore.api.http.Response.whole`."""
+        whole = self._response.whole(self._request)
+        if whole is not None:
+            self._log()
+        return whole
+
+    async def send(self, send: Send) -> None:
+        """Send it by ASGI's messages; if the client is gone, nobody is told."""
+        with suppress(ClientDisconnected):
+            await self._response.send(self._request, send, self._workers)
+            self._log()
+
+    def _log(self) -> None:
+        if _access_log.isEnabledFor(logging.INFO):
+            told = {
+                "method": self._request.method,
+                "path": _without_secrets(self._request.path),
+                "status": self._response.status,
+                "milliseconds": round(self._request.seconds * 1000, 1),
+                "request_id": self._request.id,
+            }
+            _access_log.info(_LINE, told, extra={"fields": told})
 
 
 def _failure(request: Request) -> Response:

@@ -7,9 +7,8 @@ import logging
 import os
 import re
 import time
-import uuid
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
@@ -18,6 +17,7 @@ from longshore.access.sigv4 import RequestHead
 from longshore.api.proxies import Proxies
 from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeout, Server
 from longshore.identity.authorization import Surroundings
+from longshore.ids import random_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -94,6 +94,9 @@ class Request:
         proxies: who may stand between the client and this server.
 
     Attributes:
+        path: the path as it was sent, percent-encodings included.
+        client_address: the client's IP address, or "" where it has none; trusted proxies aren't the
+            client.
         received: how many bytes of the body have been received.
     """
 
@@ -107,29 +110,31 @@ class Request:
         self.method: str = scope["method"]
         self.scheme: str = scope.get("scheme", "http")
         self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        # The first of each name.
+        self._named = dict(reversed(self.headers))
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.path: str = self.raw_path.partition(b"?")[0].decode("latin-1")
         self.raw_query: bytes = scope.get("query_string", b"")
         self.extensions: Mapping[str, Any] = scope.get("extensions") or {}
         # A socket of the file system knows no address.
-        self._peer: str = (scope.get("client") or ("",))[0]
+        peer: str = (scope.get("client") or ("",))[0]
+        forwarded = [each.decode("latin-1") for each in self.all_headers(b"x-forwarded-for")]
+        self.client_address: str = proxies.client_of(peer, forwarded)
         self._receive = receive
         self._idle_timeout = idle_timeout
-        self._proxies = proxies
         self._is_read = False
         self.received = 0
         self._unread = memoryview(b"")
         self._direct_body: DirectBody | None = None
         self._came_at = time.perf_counter()
-
-    @cached_property
-    def id(self) -> str:
-        """The name of the request in the log and in answers."""
-        return str(uuid.uuid4())
+        self._id = ""
 
     @property
-    def path(self) -> str:
-        """The path as it was sent, percent-encodings included."""
-        return self.raw_path.partition(b"?")[0].decode("latin-1")
+    def id(self) -> str:
+        """The name of the request in the log and in answers."""
+        if not self._id:
+            self._id = random_id()
+        return self._id
 
     @property
     def seconds(self) -> float:
@@ -159,19 +164,28 @@ class Request:
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name`, which is lower-case."""
-        return next((value.decode("latin-1") for key, value in self.headers if key == name), None)
+        value = self._named.get(name)
+        return None if value is None else value.decode("latin-1")
 
-    @cached_property
+    def all_headers(self, name: bytes) -> tuple[bytes, ...]:
+        """Return all headers called `name`, which is lower-case."""
+        if name not in self._named:
+            return ()
+        if len(self._named) == len(self.headers):
+            return (self._named[name],)
+        return tuple([value for key, value in self.headers if key == name])
+
+    @property
     def host(self) -> str:
         """The host, and the port where there is one, that the client asked for.
 
         Raises:
             BadRequest: there is none, it isn't one, or there are several (RFC 9112, section 3.2).
         """
-        hosts = [value.decode("latin-1") for key, value in self.headers if key == b"host"]
-        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
+        host = _read_host(self.all_headers(b"host"))
+        if host is None:
             raise BadRequest("There must be one Host header, and in it the name of a host.")
-        return hosts[0]
+        return host
 
     @property
     def base_url(self) -> str:
@@ -194,14 +208,6 @@ class Request:
         return RequestHead(
             self.method, self.raw_path.partition(b"?")[0], self.raw_query, self.headers
         )
-
-    @property
-    def client_address(self) -> str:
-        """The client's IP address, or "" where it has none; trusted proxies aren't the client."""
-        forwarded = (
-            value.decode("latin-1") for key, value in self.headers if key == b"x-forwarded-for"
-        )
-        return self._proxies.client_of(self._peer, forwarded)
 
     @property
     def user_agent(self) -> str | None:
@@ -320,6 +326,16 @@ class Request:
         return b"".join(chunks)
 
 
+# Clients ask for the same few hosts again and again.
+@lru_cache(64)
+def _read_host(values: tuple[bytes, ...]) -> str | None:
+    """Return the host that the Host headers of a request name, if they do."""
+    if len(values) != 1:
+        return None
+    host = values[0].decode("latin-1")
+    return None if _HOST.fullmatch(host) is None else host
+
+
 def _too_large(limit: int) -> RequestEntityTooLarge:
     return RequestEntityTooLarge(f"The body of this request may have at most {limit} bytes")
 
@@ -386,28 +402,51 @@ class Response:
             elif isinstance(self.body, StreamBody):
                 await self.body.pieces.aclose()
 
-    async def _send(self, request: Request, send: Send, workers: Workers) -> None:
+    def whole(self, request: Request) -> tuple[int, bytes, bytes] | None:
+        """Return status, lines of the headers and body (empty to HEAD) of what is in memory.
+
+        None where something has to be waited for, or where the connection is to be closed: then
+        `send` has to.
+        """
         body = self.body
-        length = _length(body)
+        if self.status == HTTPStatus.REQUEST_TIMEOUT or isinstance(body, StreamBody):
+            return None
+        if isinstance(body, FileBody):
+            if request.method == "HEAD" or body.length > _SMALL:
+                return None
+            read = _read_from_memory(body)
+            if read is None:
+                return None
+            body.file.close()
+            return self.status, _lines(self._headers()), read
+        return self.status, _lines(self._headers()), b"" if request.method == "HEAD" else body
+
+    def _headers(self) -> dict[str, str]:
         headers = {}
-        if length is not None and _has_body(self.status):
+        length = _length(self.body)
+        # RFC 9110, section 8.6: no Content-Length in a 204.
+        if length is not None and self.status != HTTPStatus.NO_CONTENT:
             headers["content-length"] = str(length)
         if self.status == HTTPStatus.REQUEST_TIMEOUT:
             # RFC 9110, section 15.5.9: nobody waits for the rest.
             headers["connection"] = "close"
-        headers |= {name.lower(): value for name, value in self.headers.items()}
+        return headers | {name.lower(): value for name, value in self.headers.items()}
+
+    async def _send(self, request: Request, send: Send, workers: Workers) -> None:
+        body = self.body
+        headers = self._headers()
         if request.method == "HEAD":
             body = b""
         elif isinstance(body, FileBody) and body.length <= _SMALL:
             read = _read_from_memory(body)
             body = await workers.run(_read, body) if read is None else read
-        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         if (
             isinstance(body, bytes)
             and _WHOLE_ANSWER in request.extensions
-            and request.extensions[_WHOLE_ANSWER](self.status, encoded, body)
+            and request.extensions[_WHOLE_ANSWER](self.status, _lines(headers), body)
         ):
             return
+        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body})
@@ -432,9 +471,12 @@ def _length(body: bytes | FileBody | StreamBody) -> int | None:
             return None
 
 
-def _has_body(status: int) -> bool:
-    # RFC 9110, section 8.6: no Content-Length in a 204.
-    return status != 204
+def _lines(headers: Mapping[str, str]) -> bytes:
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if text.count("\r") != len(headers) or text.count("\n") != len(headers):
+        # A client's word must not begin a header of its own.
+        raise ValueError("a header of the answer holds a line break")
+    return text.encode("latin-1")
 
 
 async def _send_copy(body: FileBody, send: Send, workers: Workers) -> None:

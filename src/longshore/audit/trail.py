@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,8 @@ class Trail:
         self._kept = kept
         self._to_stdout = to_stdout
         self._descriptor: int | None = None
+        # Device and number of the file that is open.
+        self._opened = (0, 0)
         self._is_torn = False
         self._lock = threading.Lock()
 
@@ -83,36 +85,48 @@ class Trail:
             self._forget()
 
     def _append(self, file: Path, line: bytes) -> None:
-        descriptor = self._current(file)
-        if self._is_full(descriptor, line):
+        if self._is_full(file, line):
             with _alone_in(file.parent):
                 # Another process may have been quicker.
-                if self._is_full(self._current(file), line):
+                if self._is_full(file, line):
                     self._rotate(file)
-            descriptor = self._current(file)
+            self._size(file)
         if self._is_torn:
             # Half a line is at its end, and nobody can read one that begins in the middle of it.
             line = b"\n" + line
         # One call appends one line, between those of other processes (POSIX, write: O_APPEND).
-        written = os.write(descriptor, line)
+        written = os.write(cast("int", self._descriptor), line)
         self._is_torn = written < len(line)
         if self._is_torn:
             raise OSError(f"{file} took {written} of {len(line)} bytes")
 
-    def _is_full(self, descriptor: int, line: bytes) -> bool:
-        size = os.fstat(descriptor).st_size
+    def _is_full(self, file: Path, line: bytes) -> bool:
+        size = self._size(file)
         return size > 0 and size + len(line) > self._largest
 
-    def _current(self, file: Path) -> int:
-        """Return the descriptor of the file that has the name now: another process may rotate."""
-        if self._descriptor is not None:
-            if _has_name(self._descriptor, file):
-                return self._descriptor
-            self._forget()
+    def _size(self, file: Path) -> int:
+        """Return the size of the file that has the name now, and have that one open.
+
+        Another process may have rotated the one that was open until now.
+        """
+        if self._descriptor is None:
+            return self._open(file)
+        try:
+            # One call of the kernel tells both.
+            found = os.stat(file)  # noqa: PTH116 - `Path.stat` takes twice as long
+        except FileNotFoundError:
+            return self._open(file)
+        is_open = (found.st_dev, found.st_ino) == self._opened
+        return found.st_size if is_open else self._open(file)
+
+    def _open(self, file: Path) -> int:
+        self._forget()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(file, flags, _READABLE_BY_OWNER)
-        return self._descriptor
+        found = os.fstat(self._descriptor)
+        self._opened = found.st_dev, found.st_ino
+        return found.st_size
 
     def _rotate(self, file: Path) -> None:
         for number in range(self._kept, 1, -1):
@@ -139,13 +153,6 @@ def _alone_in(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _has_name(descriptor: int, file: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), file.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _numbered(file: Path, number: int) -> Path:

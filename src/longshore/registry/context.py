@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.openid.keys import NoKeys
 from longshore.clock import DAY, HOUR, Clock, Millis, system_clock
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from longshore.access.sealing import ServerKey
     from longshore.blobs.store import BlobStore
     from longshore.metadata.database import Database
+
+
+Result = TypeVar("Result")
 
 
 def new_upload_id() -> str:
@@ -68,11 +71,31 @@ class Context:
         """Return the same store for rules that are to be part of one transaction."""
         return replace(self, database=self.database.joined(tx))
 
-    def without_waiting(self) -> Context:
+    def without_waiting(self) -> WithoutWaiting:
         """Return the same store for the event loop: it answers from memory or not at all."""
-        quick = replace(self)
-        object.__setattr__(quick, "memory", MemoryAlone(self.memory))
-        return quick
+        return WithoutWaiting(self)
+
+
+class WithoutWaiting:
+    """The store for the event loop.
+
+    Args:
+        context: the store that everybody else has.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._memory = MemoryAlone(context.memory)
+        self._context = replace(context)
+        object.__setattr__(self._context, "memory", self._memory)
+
+    def run(self, function: Callable[[Context], Result]) -> Result:
+        """Call a function that must not wait; all that it is answered is of one moment, now.
+
+        Raises:
+            NotInMemory: it needs the database.
+        """
+        self._memory.look_again()
+        return function(self._context)
 
 
 @dataclass(frozen=True, slots=True)

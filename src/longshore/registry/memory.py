@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from longshore.metadata.database import Database
 
@@ -85,34 +85,43 @@ class Memory:
             NotInMemory: whoever asked can't wait for it.
         """
 
-    def recall(self, question: Hashable, *, beside_content: bool) -> object:
-        """Return the answer to a question if it is in memory.
-
-        Raises:
-            NotInMemory: it isn't.
-        """
-        try:
-            return self._now(beside_content=beside_content).answers[question]
-        except KeyError:
-            raise NotInMemory from None
+    def look(self) -> tuple[Mapping[Hashable, object], Mapping[Hashable, object]]:
+        """Return all answers that count now, and those of them that are beside content."""
+        if not self._follow():
+            return {}, {}
+        return self._known.answers, self._beside_content.answers
 
     def _now(self, *, beside_content: bool) -> _Generation:
+        if not self._follow():
+            return _Generation(None)
+        return self._beside_content if beside_content else self._known
+
+    def _follow(self) -> bool:
+        """Forget what counts no longer; tell whether anything can be remembered."""
         now = self._database.generation()
         if now is None:
-            return _Generation(None)
+            return False
         # Found before, an answer may be older than the change: nothing of it is kept.
         if self._known.number != now.number:
             self._known = _Generation(now.number)
         if self._beside_content.number != now.beside_content:
             self._beside_content = _Generation(now.beside_content)
-        return self._beside_content if beside_content else self._known
+        return True
 
 
 class MemoryAlone(Memory):
-    """The same answers, for those who can't wait: on the event loop."""
+    """The same answers, for those who can't wait: on the event loop.
+
+    They are those of one moment; `look_again` begins another one.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._answers, self._answers_beside_content = memory.look()
+
+    def look_again(self) -> None:
+        """Forget what counts no longer."""
+        self._answers, self._answers_beside_content = self._memory.look()
 
     def answer(
         self,
@@ -127,7 +136,11 @@ class MemoryAlone(Memory):
         Raises:
             NotInMemory: it isn't.
         """
-        return cast("Answer", self._memory.recall(question, beside_content=beside_content))
+        answers = self._answers_beside_content if beside_content else self._answers
+        try:
+            return cast("Answer", answers[question])
+        except KeyError:
+            raise NotInMemory from None
 
     def wait(self) -> None:
         """Refuse to wait."""

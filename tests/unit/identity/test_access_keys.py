@@ -145,10 +145,10 @@ def test_the_event_loop_is_answered_from_memory_or_not_at_all(
 ) -> None:
     quick = context.without_waiting()
     with pytest.raises(NotInMemory):
-        access_keys.find(quick, key.id)
+        quick.run(lambda store: access_keys.find(store, key.id))
     found = access_keys.find(context, key.id)
     if context.database.is_sqlite:
-        assert access_keys.find(quick, key.id) is found
+        assert quick.run(lambda store: access_keys.find(store, key.id)) is found
     else:
         with pytest.raises(NotInMemory):
-            access_keys.find(quick, key.id)
+            quick.run(lambda store: access_keys.find(store, key.id))

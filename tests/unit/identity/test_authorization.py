@@ -437,16 +437,17 @@ def test_a_decision_is_made_from_memory_until_something_changes(context: Context
     create_repository(context)
     quick, ann = context.without_waiting(), user(allowing(PULL))
     for need in (ON_REPOSITORY, Need.on_all(REGISTRY, PULL)):
+        ask = partial(authorization.require, principal=ann, need=need, surroundings=HERE)
         with pytest.raises(NotInMemory):
-            authorization.require(quick, ann, need, HERE)
-        authorization.require(context, ann, need, HERE)
-        authorization.require(quick, ann, need, HERE)
+            quick.run(ask)
+        ask(context)
+        quick.run(ask)
 
     set_on_repository(context, {"Effect": "Deny", "Principal": "*", "Action": PULL})
     with pytest.raises(NotInMemory):
-        authorization.require(quick, ann, ON_REPOSITORY, HERE)
+        quick.run(lambda store: authorization.require(store, ann, ON_REPOSITORY, HERE))
     sentence(context, ann, ON_REPOSITORY)
-    sentence(quick, ann, ON_REPOSITORY)
+    quick.run(lambda store: sentence(store, ann, ON_REPOSITORY))
 
 
 def test_what_another_process_changes_counts_at_once(context: Context) -> None:
@@ -472,7 +473,7 @@ def test_what_strangers_ask_for_is_not_remembered(context: Context) -> None:
 
     for _ in range(2):
         with pytest.raises(NotInMemory):
-            authorization.allows(quick, ANONYMOUS, nowhere, HERE)
+            quick.run(lambda store: authorization.allows(store, ANONYMOUS, nowhere, HERE))
         assert not authorization.allows(context, ANONYMOUS, nowhere, HERE)
 
 

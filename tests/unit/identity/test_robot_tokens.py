@@ -264,11 +264,11 @@ def test_it_is_answered_from_memory_until_something_changes(context: Context) ->
     token, password = make(context)
     quick = context.without_waiting()
     with pytest.raises(NotInMemory):
-        authenticated(quick, password)
+        quick.run(lambda store: authenticated(store, password))
     known = authenticated(context, password)
-    assert authenticated(quick, password) == known
+    assert quick.run(lambda store: authenticated(store, password)) == known
     with pytest.raises(UnrecognizedClient):
-        authenticated(quick, f"lsr_{token.id}_{'A' * 43}")
+        quick.run(lambda store: authenticated(store, f"lsr_{token.id}_{'A' * 43}"))
     robot_tokens.revoke(context, ACCOUNT, token.id)
     with pytest.raises(NotInMemory):
-        authenticated(quick, password)
+        quick.run(lambda store: authenticated(store, password))

@@ -76,6 +76,19 @@ def test_who_can_not_wait_is_told_what_is_not_in_memory(database: Database) -> N
         alone.answer("question", lambda: 3, beside_content=True)
 
 
+def test_what_the_event_loop_is_answered_is_of_the_moment_at_which_it_looked(
+    database: Database,
+) -> None:
+    memory = Memory(database)
+    alone = MemoryAlone(memory)
+    memory.answer("question", lambda: 1)
+    change(database, content_only=True)
+    assert alone.answer("question", lambda: 2) == 1
+    alone.look_again()
+    with pytest.raises(NotInMemory):
+        alone.answer("question", lambda: 3)
+
+
 def test_a_full_memory_begins_anew(database: Database) -> None:
     memory = Memory(database)
     large = 40 * 1024 * 1024

@@ -226,7 +226,7 @@ class AwsFace:
         """Call a function on the event loop if it is small and memory is enough, else elsewhere."""
         if is_small:
             with suppress(NotInMemory):
-                return function(self._without_waiting)
+                return self._without_waiting.run(function)
         return await self._workers.run(function, self._context)
 
     def _perform(

@@ -145,7 +145,7 @@ class OciFace:
 
         if inspect.iscoroutinefunction(route.handler):
             try:
-                call = replace(admit(self._without_waiting), context=self._context)
+                call = replace(self._without_waiting.run(admit), context=self._context)
             except NotInMemory:
                 call = await self._workers.run(admit, self._context)
             return cast("Response", await route.handler(call))
@@ -157,7 +157,7 @@ class OciFace:
         handler = cast("Callable[[Call], Response]", route.handler)
         if route.is_hot:
             with suppress(NotInMemory):
-                return handler(admit(self._without_waiting))
+                return self._without_waiting.run(lambda context: handler(admit(context)))
         # One hop: who it is and what they want in the same thread.
         return await self._workers.run(lambda: handler(admit(self._context)))
 

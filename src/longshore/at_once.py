@@ -1,0 +1,315 @@
+"""Requests that are answered at once: no task, no cycle of uvicorn's, no messages of ASGI's.
+
+A request that has come whole, with nothing behind it and nobody before it, is handed to the
+application in the callback that has read it. Most answers come from memory, and are written there
+and then. One that has to wait for something goes on in a task, and from there on as all others do.
+
+For this the application has a method `begin` beside ASGI's: see `Application`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+    from contextvars import Context
+    from typing import TypeAlias
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    Scope: TypeAlias = "Mapping[str, Any]"
+    Send: TypeAlias = "Callable[[Any], Awaitable[None]]"
+
+WHOLE_BODY = "longshore.request.wholebody"
+"""An extension of our own: a function that returns what is left of the body if all of it has come,
+else None."""
+
+# Larger bodies are received while the application runs.
+_SMALL_BODY = 16 * 1024
+
+
+class Answer(Protocol):
+    """What an application answers, to be sent."""
+
+    def whole(self) -> tuple[int, bytes, bytes] | None:
+        """Return status, lines of the headers and body (empty to HEAD).
+
+        None where that isn't all in memory, or more than headers and body is to be done: then
+        `send` has to.
+        """
+
+    async def send(self, send: Send) -> None:
+        """Send it by ASGI's messages."""
+
+
+class Application(Protocol):
+    """An application of ASGI that can do without ASGI's messages."""
+
+    def begin(self, scope: Scope, receive: Any) -> Coroutine[Any, Any, Answer] | None:  # noqa: ANN401 - as ASGI has it
+        """Return what will answer a request; None where only a task of asyncio's can."""
+
+
+class AnswersAtOnce(HttpToolsProtocol):
+    """A connection of uvicorn's that answers requests at once where it can.
+
+    What is relied on: a request begins with `on_message_begin`, which makes `self.scope`; uvicorn
+    begins to answer it in `on_headers_complete`, which is put off here until all has come that
+    came with the head; `self.cycle` is the newest one that isn't answered at once.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        # What uvicorn counts and logs for each request is its cycle's to do.
+        is_counted = self.limit_concurrency is not None or self.access_log
+        self._begin: Any = None if is_counted else getattr(self.app, "begin", None)
+        self._is_put_off = False
+        self._is_whole = False
+        self._body = b""
+        self._idle = Deadline(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._idle.end()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and answer it or begin to."""
+        super().data_received(data)
+        if not self._is_put_off or self.transport.is_closing():
+            return
+        if self._is_whole:
+            self._answer_at_once()
+        else:
+            self._start_put_off()
+
+    def on_message_begin(self) -> None:
+        """Begin a request; the one before it, if it isn't answered yet, takes the usual way."""
+        if self._is_put_off:
+            self._start_put_off()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Put the request off, or begin to answer it."""
+        if not self._can_put_off():
+            super().on_headers_complete()
+            return
+        url = httptools.parse_url(self.url)
+        scope = cast("dict[str, Any]", self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["raw_path"] = url.path
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["query_string"] = url.query or b""
+        self._is_put_off, self._is_whole, self._body = True, False, b""
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        if self._is_put_off:
+            if len(self._body) + len(body) <= _SMALL_BODY:
+                self._body += body
+                return
+            self._start_put_off()
+        if not self.cycle.body:
+            # Nothing plus `body` is `body` itself; uvicorn's bytearray would make two copies of it.
+            self.cycle.body = cast("bytearray", b"")
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if self._is_put_off:
+            self._is_whole = True
+        else:
+            super().on_message_complete()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle.clear()
+        super()._unset_keepalive_if_required()
+
+    def _can_put_off(self) -> bool:
+        newest = cast("RequestResponseCycle | None", self.cycle)
+        parser = self.parser
+        return (
+            self._begin is not None
+            and (newest is None or newest.response_complete)
+            and not (self.expect_100_continue or self.flow.write_paused or self.root_path)
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+        )
+
+    def _start_put_off(self) -> None:
+        self._is_put_off = False
+        self._start(self.app)
+
+    def _start(self, app: Any) -> None:  # noqa: ANN401 - an application of ASGI
+        """Go on with the request as uvicorn does, in a task."""
+        self.cycle = cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        cycle.body = bytearray(self._body)
+        cycle.more_body = not self._is_whole
+        cycle.message_event.set()
+        self._start_asgi_task(cycle, app)
+
+    def _answer_at_once(self) -> None:
+        scope, body = cast("dict[str, Any]", self.scope), self._body
+        scope["extensions"] = {WHOLE_BODY: lambda: body}
+        begun = self._begin(scope, _nothing_more)
+        if begun is None:
+            self._start_put_off()
+            return
+        context = copy_context()
+        try:
+            left = self._answer_or_rest(begun, context)
+        except Exception as error:  # noqa: BLE001 - the task fails by it, and uvicorn tells
+            left = partial(_fail, error)
+        self._is_put_off = False
+        if left is not None:
+            context.run(self._start, left)
+
+    def _answer_or_rest(self, begun: Coroutine[Any, Any, Answer], context: Context) -> Any:  # noqa: ANN401
+        """Answer a request, or return the application of ASGI that does what is left to do."""
+        try:
+            waits_for = context.run(begun.send, None)
+        except StopIteration as ended:
+            answer: Answer = ended.value
+            whole = answer.whole()
+            if whole is None:
+                return partial(_send, answer)
+            self._write(*whole)
+            return None
+        return partial(_finish, Rest(begun, waits_for))
+
+    def _write(self, status: int, lines: bytes, body: bytes) -> None:
+        self.transport.write(self.head(status, lines) + body)
+        self.server_state.total_requests += 1
+        self._idle.set()
+
+    def head(self, status: int, lines: bytes) -> bytes:
+        """Return the head of an answer with these headers and those that all answers have."""
+        common = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        return b"".join((STATUS_LINE[status], *common, lines, b"\r\n"))
+
+
+class Rest:
+    """A coroutine that has been begun by hand: to wait for it is to go on with it.
+
+    Args:
+        begun: the coroutine.
+        waits_for: what it yielded, for the event loop to wait for.
+    """
+
+    def __init__(self, begun: Coroutine[Any, Any, Answer], waits_for: object) -> None:
+        self._begun = begun
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Answer]:
+        """Go on."""
+        while True:
+            try:
+                step = partial(self._begun.send, (yield self._waits_for))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the coroutine
+                step = partial(self._begun.throw, error)
+            try:
+                self._waits_for = step()
+            except StopIteration as ended:
+                return cast("Answer", ended.value)
+
+
+class Deadline:
+    """A time after which something is done, unless it is put off or cleared, which costs nothing.
+
+    There is one timer of the event loop at most, and it looks for itself whether it came too early.
+
+    Args:
+        loop: the event loop.
+        seconds: how long after `set` it is.
+        act: what is done.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, act: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._act = act
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it counts."""
+        return self._due is not None
+
+    def set(self) -> None:
+        """Let it count from now on."""
+        self._due = self._loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def clear(self) -> None:
+        """Let it count no more."""
+        self._due = None
+
+    def end(self) -> None:
+        """Clear it for good."""
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        left = self._due - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._due = None
+            self._act()
+
+
+async def _nothing_more() -> dict[str, Any]:
+    raise AssertionError("the body was there from the beginning")
+
+
+async def _send(answer: Answer, _scope: Scope, _receive: object, send: Send) -> None:
+    await answer.send(send)
+
+
+async def _finish(rest: Rest, _scope: Scope, _receive: object, send: Send) -> None:
+    await (await rest).send(send)
+
+
+async def _fail(error: Exception, _scope: Scope, _receive: object, _send: object) -> None:
+    raise error
