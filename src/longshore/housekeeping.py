@@ -46,16 +46,17 @@ def create_runner(
     """
     receivers = list(receivers_of(settings, context))
     keeping = Keeping(settings.events.kept, round(settings.events.kept_for * SECOND))
+    trail = audit_trail(settings)
     handlers = {
         # The next round will take what this one has left.
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
         lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
         lifecycle.RUN: Handler(
-            partial(lifecycle.run, context, audit_trail(settings), expired=expired),
+            partial(lifecycle.run, context, trail, expired=expired),
             terms=lifecycle.TERMS_OF_RUN,
         ),
         lifecycle.PREVIEW: Handler(
-            partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
+            partial(lifecycle.fill_preview, context, trail), terms=lifecycle.TERMS_OF_PREVIEW
         ),
         archive.JOB: Handler(partial(archive.restore, context), terms=archive.TERMS),
         event_delivery.JOB: Handler(
