@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from longshore.events.receivers import Receiver
     from longshore.registry.context import Context
     from longshore.settings import Settings
+    from longshore.traces.parts import Parts
 
 _FORGETTING_INTERVAL = HOUR
 
 
 def create_runner(
-    settings: Settings, context: Context, expired: Callable[[], None] = lambda: None
+    settings: Settings,
+    context: Context,
+    expired: Callable[[], None] = lambda: None,
+    parts: Parts | None = None,
 ) -> Runner:
     """Return a runner that does every kind of job, over a store that was opened.
 
@@ -35,22 +39,24 @@ def create_runner(
         settings: what the operator chose.
         context: the store.
         expired: is called for each image that a lifecycle policy has taken.
+        parts: what the process is made of, where it isn't the usual.
 
     Raises:
         NotInstalled, ValueError: some receiver of events can't be.
     """
     receivers = list(receivers_of(settings, context))
     keeping = Keeping(settings.events.kept, round(settings.events.kept_for * SECOND))
+    trail = audit_trail(settings)
     handlers = {
         # The next round will take what this one has left.
         collector.JOB: Handler(partial(collector.collect, context), terms=Terms(attempts=3)),
         lifecycle.ROUND: Handler(partial(lifecycle.enqueue_runs, context), terms=Terms(attempts=3)),
         lifecycle.RUN: Handler(
-            partial(lifecycle.run, context, audit_trail(settings), expired=expired),
+            partial(lifecycle.run, context, trail, expired=expired),
             terms=lifecycle.TERMS_OF_RUN,
         ),
         lifecycle.PREVIEW: Handler(
-            partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
+            partial(lifecycle.fill_preview, context, trail), terms=lifecycle.TERMS_OF_PREVIEW
         ),
         archive.JOB: Handler(partial(archive.restore, context), terms=archive.TERMS),
         event_delivery.JOB: Handler(
@@ -67,6 +73,8 @@ def create_runner(
     }
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
     outbox = Outbox(context, [receiver.name for receiver in receivers], keeping)
+    if parts is not None:
+        handlers = {kind: parts.handler(kind, handler) for kind, handler in handlers.items()}
     return Runner(context, handlers, [Schedule(context, rounds), outbox])
 
 

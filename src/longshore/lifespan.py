@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 
-    from longshore.api.app import Answer, App
+    from longshore.api.app import Answer
     from longshore.api.http import Receive, Scope, Send
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+
+    def begin(self, scope: Scope, receive: Receive) -> Coroutine[Any, Any, Answer] | None:
+        """See `longshore.at_once.Application`."""
 
 
 class Lifespan:
@@ -23,7 +33,7 @@ class Lifespan:
 
     def __init__(
         self,
-        app: App,
+        app: Application,
         scheme: str,
         start: Callable[[], None],
         stop: Callable[[], Awaitable[None]],

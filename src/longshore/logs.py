@@ -26,6 +26,9 @@ class Named(Protocol):
 CURRENT: Final[ContextVar[Named | None]] = ContextVar("request", default=None)
 """The request that is being answered, by this task or by a thread on its behalf."""
 
+TRACE: Final[ContextVar[str | None]] = ContextVar("trace", default=None)
+"""The id of the trace that tells of what is being done, where there is one."""
+
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -33,8 +36,8 @@ class JsonFormatter(logging.Formatter):
     """Writes each event as a JSON object in a line of its own.
 
     Besides `time` (UTC), `level`, `logger` and `message` it has `request_id` where the event is
-    about a request, `exception` where there was one, and the members that the event brings along
-    as `fields`.
+    about a request, `trace_id` where a trace tells of it, `exception` where there was one, and the
+    members that the event brings along as `fields`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -48,6 +51,9 @@ class JsonFormatter(logging.Formatter):
         request = CURRENT.get()
         if request is not None:
             told["request_id"] = request.id
+        trace = TRACE.get()
+        if trace is not None:
+            told["trace_id"] = trace
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
         if record.stack_info:

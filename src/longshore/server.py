@@ -42,7 +42,6 @@ from longshore.api.proxies import Proxies
 from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
-from longshore.api.workers import Workers
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
@@ -59,6 +58,8 @@ from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
 from longshore.supervision import end_with_supervisor
+from longshore.traces import parts as tracing
+from longshore.traces.parts import CannotTrace
 from longshore.transport import Patience, http_protocol
 from longshore.work.pull_recorder import PullRecorder
 
@@ -146,6 +147,7 @@ def prepare(settings: Settings) -> Start:
 
     _rates(settings)
     _check_certificate(settings)
+    _check_traces(settings)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(server_key_file(settings))
@@ -222,7 +224,6 @@ def create_app(
         rows: the memory that all processes of the server count in; without it, this one is alone.
     """
     context = context or open_context(settings)
-    workers = Workers()
     hosts = Hosts(
         domain=settings.domain or f"localhost:{settings.port}",
         scheme=settings.scheme,
@@ -233,13 +234,16 @@ def create_app(
     operations = metrics.operations(apis)
     rows = rows or Counts.rows_for(settings.data, operations, 1)
     counts = Counts(rows, operations)
+    dropped = partial(counts.happened, Event.SPAN_DROPPED)
+    parts = tracing.parts(traced=settings.traces, dropped=dropped)
+    context, workers = parts.context(context), parts.workers()
     attempts = Attempts(
         settings.failed_attempts,
         settings.failed_attempts_per_minute,
         context.clock,
         partial(counts.happened, Event.AUTHENTICATION_FAILURE),
     )
-    trail = audit_trail(settings)
+    trail = parts.trail(audit_trail(settings))
     aws = AwsFace(
         context=context,
         hosts=hosts,
@@ -278,7 +282,7 @@ def create_app(
         proxies=Proxies(settings.proxy_networks),
     )
     expired = partial(counts.happened, Event.LIFECYCLE_EXPIRATION)
-    runner = create_runner(settings, context, expired) if settings.jobs else None
+    runner = create_runner(settings, context, expired, parts) if settings.jobs else None
     pulls = PullRecorder(context, settings.pulls_interval)
 
     def start() -> None:
@@ -290,12 +294,13 @@ def create_app(
         if runner is not None:
             await workers.run(runner.stop)
         await workers.run(pulls.stop)
+        await workers.run(parts.close)
         workers.close()
         trail.close()
         counts.close()
         context.database.close()
 
-    return Lifespan(app, settings.scheme, start, stop)
+    return Lifespan(parts.app(app), settings.scheme, start, stop)
 
 
 def listen(settings: Settings) -> tuple[socket.socket, Settings]:
@@ -461,6 +466,14 @@ def _check_certificate(settings: Settings) -> None:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except OSError as error:
         raise CannotStart(f"{files} can't be used: {error.strerror}.") from error
+
+
+def _check_traces(settings: Settings) -> None:
+    if settings.traces:
+        try:
+            tracing.check()
+        except CannotTrace as error:
+            raise CannotStart(f"traces: {error}") from error
 
 
 def _ensure_administrator(context: Context, settings: Settings) -> Start:

@@ -382,6 +382,11 @@ class Settings(BaseSettings):
         description="Who may read the metrics at /metrics: nobody, who asks from this machine, or "
         "everybody.",
     )
+    traces: bool = Field(
+        default=False,
+        description="Whether traces are sent to the OpenTelemetry collector that the variable "
+        "OTEL_EXPORTER_OTLP_ENDPOINT names; needs the extra `opentelemetry`.",
+    )
     limits: LimitSettings = Field(LimitSettings(), description="The quotas; see below.")
     events: EventSettings = Field(
         EventSettings(), description="Who is told what happens; see below."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.02
@@ -27,12 +27,16 @@ class Serving:
     Args:
         home: where its data and its log lie.
         options: of `longshore serve`, beside the address.
+        variables: of its environment, beside those of this process.
     """
 
-    def __init__(self, home: Path, options: Sequence[str]) -> None:
+    def __init__(
+        self, home: Path, options: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> None:
         self.address = f"127.0.0.1:{_free_port()}"
         self.log = home / "server.log"
         self._command = _command("serve", "--listen", self.address, *options)
+        self._environment = {**_environment(), **(variables or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> None:
@@ -41,7 +45,7 @@ class Serving:
             # A group of its own, so that it can be killed with all its workers.
             self._process = subprocess.Popen(
                 self._command,
-                env=_environment(),
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

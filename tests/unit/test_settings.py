@@ -53,6 +53,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "log_level": ("warning", "warning"),
     "log_format": ("json", "json"),
     "metrics": ("everybody", "everybody"),
+    "traces": ("true", True),
 }
 LIMITS = {name: 7 for name in LimitSettings.model_fields if name != "rates"}
 # Settings that make no sense alone.

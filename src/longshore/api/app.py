@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger("longshore.access")
 _LINE = "%(method)s %(path)s %(status)d %(milliseconds).1fms %(request_id)s"
+
+UNTRACED_PATHS: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH, EVENTS_PATH})
+"""What machines ask for every few seconds, or for hours: nobody looks for it in traces."""
 
 _WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
 
@@ -165,7 +168,7 @@ class Answer:
         if _access_log.isEnabledFor(logging.INFO):
             told = {
                 "method": self._request.method,
-                "path": _without_secrets(self._request.path),
+                "path": without_secrets(self._request.path),
                 "status": self._response.status,
                 "milliseconds": round(self._request.seconds * 1000, 1),
                 "request_id": self._request.id,
@@ -179,6 +182,6 @@ def _failure(request: Request) -> Response:
     )
 
 
-def _without_secrets(path: str) -> str:
-    # A ticket opens a layer to whoever holds it.
+def without_secrets(path: str) -> str:
+    """Return what of a path may be told: a ticket opens a layer to whoever holds it."""
     return DOWNLOAD_PATH + "***" if path.startswith(DOWNLOAD_PATH) else path

@@ -79,6 +79,11 @@ _EXPIRATIONS = Metric(
     Kind.COUNTER,
     "Images that lifecycle policies took, in this server's processes",
 )
+_SPANS_DROPPED = Metric(
+    "longshore_spans_dropped_total",
+    Kind.COUNTER,
+    "Spans of traces that the collector didn't take, or not in time",
+)
 _DATABASE = Metric(
     "longshore_database_up",
     Kind.GAUGE,
@@ -130,7 +135,18 @@ _STARTED = Metric(
 
 METRICS: Final = (
     *(_BUILD, _REQUESTS, _DURATIONS, _RECEIVED, _SENT, _AUTHENTICATION_FAILURES, _EXPIRATIONS),
-    *(_DATABASE, _REPOSITORIES, _IMAGES, _LOGICAL, _STORED, _PULLS, _JOBS, _OLDEST_JOB, _BACKLOG),
+    *(
+        _SPANS_DROPPED,
+        _DATABASE,
+        _REPOSITORIES,
+        _IMAGES,
+        _LOGICAL,
+        _STORED,
+        _PULLS,
+        _JOBS,
+        _OLDEST_JOB,
+        _BACKLOG,
+    ),
     *(_CPU, _MEMORY, _FILES, _STARTED),
 )
 """Every metric there is."""
@@ -192,6 +208,7 @@ class MetricsPage:
         _tell_requests(page, self._counts)
         page.tell(_AUTHENTICATION_FAILURES, _one(self._counts.total(Event.AUTHENTICATION_FAILURE)))
         page.tell(_EXPIRATIONS, _one(self._counts.total(Event.LIFECYCLE_EXPIRATION)))
+        page.tell(_SPANS_DROPPED, _one(self._counts.total(Event.SPAN_DROPPED)))
         self._tell_store(page)
         _tell_processes(page, self._counts)
         return page.encode()

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -42,17 +43,22 @@ def worker(settings: Settings) -> None:
     from longshore.events.receivers import NotInstalled  # noqa: PLC0415
     from longshore.housekeeping import create_runner  # noqa: PLC0415
     from longshore.metadata.migrate import newest_revision, revision_of  # noqa: PLC0415
+    from longshore.traces import parts as tracing  # noqa: PLC0415
 
     server.configure_logging(settings)
     os.umask(0o077)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with opened_context(settings) as context:
+    try:
+        parts = tracing.parts(traced=settings.traces)
+    except tracing.CannotTrace as error:
+        fail(f"traces: {error}")
+    with closing(parts), opened_context(settings) as context:
         if revision_of(context.database) != newest_revision():
             fail("The database is another version's. Start a server of this version first.")
         try:
-            runner = create_runner(settings, context)
+            runner = create_runner(settings, parts.context(context), parts=parts)
         except (NotInstalled, ValueError) as error:
             fail(str(error))
         runner.start()

@@ -131,6 +131,16 @@ def require(context: Context, principal: Principal, need: Need, surroundings: Su
         AccessDenied: the caller hasn't. It says so in AWS's words, and says nothing of whether
             what the request names exists.
     """
+    if context.authorizing is None:
+        _require(context, principal, need, surroundings)
+        return
+    with context.authorizing(need.action, need.resource):
+        _require(context, principal, need, surroundings)
+
+
+def _require(
+    context: Context, principal: Principal, need: Need, surroundings: Surroundings
+) -> None:
     question = _gather(context, principal, need, surroundings)
     decision = question.decide()
     called = need.called or need.resource

@@ -34,6 +34,7 @@ class Event(IntEnum):
 
     AUTHENTICATION_FAILURE = 0
     LIFECYCLE_EXPIRATION = 1
+    SPAN_DROPPED = 2
 
 
 # The process's number; then the events; then the operations, of each the numbers below.

@@ -15,6 +15,7 @@ from longshore.registry.pulls import Pulls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
@@ -61,6 +62,8 @@ class Context:
     openid_keys: Keys = field(default_factory=NoKeys)
     # Whether a push to a repository that doesn't exist creates it where no template says so.
     creates_on_push: bool = False
+    # Is entered, with an action and a resource, while it is decided on a permission.
+    authorizing: Callable[[str, str], AbstractContextManager[object]] | None = None
     pulls: Pulls = field(default_factory=Pulls)
     memory: Memory = field(init=False)
 

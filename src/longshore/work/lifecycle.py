@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from longshore.clock import SECOND
-from longshore.errors import LifecyclePolicyNotFound, RepositoryNotFound
+from longshore.errors import (
+    LifecyclePolicyNotFound,
+    LifecyclePolicyPreviewNotFound,
+    RepositoryNotFound,
+)
 from longshore.jobs.queue import Terms, enqueue
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import lifecycle_previews, lifecycle_runs
+from longshore.registry.lifecycle_previews import Status
 from longshore.registry.lifecycle_rules import Action
 from longshore.work import lifecycle_audit
 from longshore.work.runner import Interrupted
@@ -43,6 +48,8 @@ TERMS_OF_PREVIEW = Terms(attempts=3, first_delay=SECOND)
 
 _PAGE = 500
 _MOST_FAILURES_TOLD = 100
+# The preview itself has all of them, and whoever asks for previews must not fill the audit.
+_MOST_PREVIEWED_TOLD = 100
 _DONE = {Action.EXPIRE: "expired", Action.TRANSITION: "archived"}
 _log = logging.getLogger(__name__)
 
@@ -76,7 +83,7 @@ def carry_out(
     for outcomes in run.batches():
         done = [outcome for outcome in outcomes if outcome.failure is None]
         failed = [outcome for outcome in outcomes if outcome.failure is not None]
-        for record in lifecycle_audit.records(run, [*done, *failed[:untold]], context.clock()):
+        for record in lifecycle_audit.of_run(run, [*done, *failed[:untold]], context.clock()):
             trail.write(record)
         untold = max(0, untold - len(failed))
         for outcome in done:
@@ -113,8 +120,8 @@ def run(
         )
 
 
-def fill_preview(context: Context, work: Work) -> None:
-    """Find out what a policy would do: the handler of `PREVIEW`."""
+def fill_preview(context: Context, trail: Trail, work: Work) -> None:
+    """Find out what a policy would do, and tell the audit: the handler of `PREVIEW`."""
     payload = work.job.payload
     registry, name = _repository(payload)
     try:
@@ -125,6 +132,23 @@ def fill_preview(context: Context, work: Work) -> None:
         if TERMS_OF_PREVIEW.are_over(work.job.attempts):
             lifecycle_previews.fail(context, registry, name, payload["preview"])
         raise
+    # Also where an earlier attempt was killed between the two.
+    _tell_preview(context, trail, registry, name, payload["preview"])
+
+
+def _tell_preview(
+    context: Context, trail: Trail, registry: Registry, name: str, preview_id: str
+) -> None:
+    try:
+        preview, found = lifecycle_previews.get(context, registry, name, limit=_MOST_PREVIEWED_TOLD)
+    except (RepositoryNotFound, LifecyclePolicyPreviewNotFound):
+        return
+    if preview.id == preview_id and preview.status is Status.COMPLETE:
+        records = lifecycle_audit.of_preview(
+            registry, name, preview.text, found.items, context.clock()
+        )
+        for record in records:
+            trail.write(record)
 
 
 def _told(repository: Repository, outcome: Outcome) -> str:

@@ -219,6 +219,90 @@ def test_the_audit_has_ten_images_to_a_record_and_some_of_those_that_indexes_kee
     assert failure["failureCode"] == "ImageReferencedByManifestList"
 
 
+def test_the_audit_tells_what_a_preview_found_by_which_rule(
+    context: Context, clock: FakeClock, runner: Runner, tmp_path: Path
+) -> None:
+    pushed_at = clock.now
+    fill(context, clock)
+    lifecycle_previews.start(context, REGISTRY, REPOSITORY, KEEP_ONE)
+    runner.run_due()
+    put_policy(context)
+    runner.run_due()
+    clock.advance(HOUR)
+    runner.run_due()
+
+    [previewed, run] = audited(tmp_path)
+    assert [previewed["eventName"], run["eventName"]] == ["DryRunEvent", "PolicyExecutionEvent"]
+    image = {
+        "digest": str(oci_image("old", layers=[SHARED]).digest),
+        "tagStatus": "Tagged",
+        "tagList": ["old"],
+        "pushedAt": pushed_at,
+    }
+    told = previewed["serviceEventDetails"]
+    assert told["lifecycleEventImageActions"] == [{"lifecycleEventImage": image, "rulePriority": 7}]
+    # The run did what the preview had shown, by the same policy, and says it in the same form.
+    differing = {"eventName", "eventID", "eventTime"}
+    assert {name: run[name] for name in run.keys() - differing} == {
+        name: previewed[name] for name in previewed.keys() - differing
+    }
+
+
+def test_a_preview_that_finds_nothing_leaves_a_record(
+    context: Context, clock: FakeClock, runner: Runner, tmp_path: Path
+) -> None:
+    fill(context, clock)
+    lifecycle_previews.start(context, REGISTRY, REPOSITORY, policy(rule(7, more_than=2)))
+    runner.run_due()
+    [record] = audited(tmp_path)
+    assert record["eventName"] == "DryRunEvent"
+    assert record["serviceEventDetails"]["lifecycleEventImageActions"] == []
+
+
+def test_of_a_preview_the_audit_has_ten_images_to_a_record_and_only_the_first(
+    context: Context, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_MOST_PREVIEWED_TOLD", 12)
+    create_repository(context)
+    for number in range(15):
+        push(context, oci_image(str(number), layers=[SHARED]), str(number))
+        clock.advance(HOUR)
+    lifecycle_previews.start(context, REGISTRY, REPOSITORY, KEEP_ONE)
+    create_runner(Settings(data=tmp_path, lifecycle_interval=0), context).run_due()
+
+    actions = [
+        record["serviceEventDetails"]["lifecycleEventImageActions"] for record in audited(tmp_path)
+    ]
+    assert [len(each) for each in actions] == [10, 2]
+    told = [each["lifecycleEventImage"]["digest"] for each in (*actions[0], *actions[1])]
+    _, found = lifecycle_previews.get(context, REGISTRY, REPOSITORY, limit=100)
+    assert told == [image.digest for image in found.items[:12]]
+    assert len(found.items) == 14
+
+
+def test_a_preview_whose_worker_died_before_the_audit_was_told_is_told_of_all_the_same(
+    context: Context, clock: FakeClock, runner: Runner, tmp_path: Path
+) -> None:
+    fill(context, clock)
+    preview = lifecycle_previews.start(context, REGISTRY, REPOSITORY, KEEP_ONE)
+    lifecycle_previews.fill(context, REGISTRY, REPOSITORY, preview.id)
+    assert preview_status(context) is Status.COMPLETE
+    runner.run_due()
+    [record] = audited(tmp_path)
+    assert record["eventName"] == "DryRunEvent"
+
+
+def test_a_preview_of_a_repository_that_is_gone_leaves_no_record(
+    context: Context, clock: FakeClock, runner: Runner, tmp_path: Path
+) -> None:
+    fill(context, clock)
+    lifecycle_previews.start(context, REGISTRY, REPOSITORY, KEEP_ONE)
+    repositories.remove(context, REGISTRY, REPOSITORY, force=True)
+    runner.run_due()
+    assert jobs(context) == []
+    assert not (tmp_path / "audit.json").exists()
+
+
 def test_a_run_tells_what_indexes_keep(
     context: Context, clock: FakeClock, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -150,6 +150,13 @@ ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (
     ),
 )
 _COMPILED = tuple((re.compile(pattern), methods) for pattern, methods in ROUTES)
+# What the last part of a path is, by the part before it.
+_ARGUMENTS = {
+    "blobs": "{digest}",
+    "manifests": "{reference}",
+    "referrers": "{digest}",
+    "uploads": "{upload}",
+}
 
 
 def find_route(method: str, path: str) -> tuple[Route, str, str]:
@@ -182,3 +189,14 @@ def find_route(method: str, path: str) -> tuple[Route, str, str]:
             )
         return route, name, decode_segment(parts.get("argument", ""))
     raise RouteNotFound("Nothing is at this path. The registry's API is below /v2/.")
+
+
+def template_of(path: str) -> str | None:
+    """Return the form of a path, such as `/v2/{name}/tags/list`; None if it has none of a route."""
+    found = (pattern.pattern for pattern, _ in _COMPILED if pattern.fullmatch(path))
+    form = next(found, None)
+    if form is None:
+        return None
+    form = form.removesuffix("?").replace("(?P<name>.+)", "{name}")
+    parent, argument, _ = form.partition("(?P<argument>[^/]+)")
+    return parent + _ARGUMENTS[parent.split("/")[-2]] if argument else form
