@@ -44,8 +44,10 @@ postgresql: $(READY) ## Run the same tests on PostgreSQL
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'postgresql and not compat and not slow' $(ARGS)
 
 slow: $(READY) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compat' $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'slow and not compat' $(ARGS)
 
+# Clients, daemons and servers wait for each other for most of their time.
+compat: WORKERS = 4
 compat: $(READY) ## Run the tests with real clients (see docs/testing.md)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m compat \
 	  $(if $(filter tests/%,$(ARGS)),,tests/compat tests) $(ARGS)

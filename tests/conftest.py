@@ -30,6 +30,8 @@ settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 
+_EMPTYING = [str(table.delete()) for table in reversed(schema.metadata.sorted_tables)]
+
 # What goes through everything once more, or starts a process for each test: `make test` leaves it
 # to `make slow`.
 _THOROUGH = (
@@ -113,9 +115,11 @@ def database(request: pytest.FixtureRequest, database_kind: str) -> Database:
     # To empty one is ten times as fast as to make one, which would compile every statement anew.
     name = "sqlite_database" if database_kind == "sqlite" else "postgres_database"
     database: Database = request.getfixturevalue(name)
+    # PostgreSQL is asked once for all tables; SQLite takes one statement at a time.
+    statements = _EMPTYING if database.is_sqlite else ["; ".join(_EMPTYING)]
     with database.write(durable=False) as tx:
-        for table in reversed(schema.metadata.sorted_tables):
-            tx.execute(table.delete())
+        for statement in statements:
+            tx.exec_driver_sql(statement)
     return database
 
 

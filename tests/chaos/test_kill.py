@@ -208,9 +208,9 @@ def go_through(plan: Plan, home: Path, database_url: str | None) -> None:
 @pytest.mark.parametrize(
     "plan",
     [
-        pytest.param(Plan(kills=12, seed=2), id="one process"),
-        pytest.param(Plan(kills=12, workers=2, seed=3), id="two workers"),
-        pytest.param(Plan(kills=8, workers=2, collects=False, seed=4), id="nothing collected"),
+        pytest.param(Plan(kills=8, seed=2), id="one process"),
+        pytest.param(Plan(kills=8, workers=2, seed=3), id="two workers"),
+        pytest.param(Plan(kills=6, workers=2, collects=False, seed=4), id="nothing collected"),
     ],
 )
 def test_what_was_acknowledged_outlives_kills(

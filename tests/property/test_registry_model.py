@@ -507,7 +507,7 @@ def test_they_do_so_over_the_network_through_many_more_histories(
     run_state_machine_as_test(
         _histories(compatibility, Listening, url),
         settings=settings(
-            max_examples=20,
+            max_examples=8,
             stateful_step_count=40,
             deadline=None,
             print_blob=True,

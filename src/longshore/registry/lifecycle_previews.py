@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,9 @@ def fill(
     registry: Registry,
     repository: str,
     preview_id: str,
+    *,
     check: Callable[[], None] = lambda: None,
+    finish: Callable[[Connection], None] = lambda _: None,
 ) -> None:
     """Find out what a preview's policy would do, and keep that; it may be begun anew at any time.
 
@@ -152,6 +155,8 @@ def fill(
         repository: its name.
         preview_id: the preview.
         check: called every now and then; what it raises ends the work.
+        finish: called in the transaction that makes the preview complete; what it raises undoes
+            that. Whoever has begun it anew has deleted what was found before.
     """
     try:
         with context.database.write() as tx:
@@ -177,24 +182,23 @@ def fill(
                 return
             tx.execute(insert(_IMAGES), [_columns(found, *each) for each in batch])
         check()
-    _end(
-        context,
-        found,
-        preview_id,
-        status=Status.COMPLETE.value,
-        expiring=counts[Action.EXPIRE],
-        transitioning=counts[Action.TRANSITION],
-    )
+    with context.database.write() as tx:
+        _end(
+            tx,
+            found,
+            preview_id,
+            status=Status.COMPLETE.value,
+            expiring=counts[Action.EXPIRE],
+            transitioning=counts[Action.TRANSITION],
+        )
+        finish(tx)
 
 
 def fail(context: Context, registry: Registry, repository: str, preview_id: str) -> None:
     """Give a preview up."""
-    try:
-        with context.database.read() as tx:
-            found = repositories.find(tx, registry, repository)
-    except RepositoryNotFound:
-        return
-    _end(context, found, preview_id, status=Status.FAILED.value)
+    with suppress(RepositoryNotFound), context.database.write() as tx:
+        found = repositories.find(tx, registry, repository)
+        _end(tx, found, preview_id, status=Status.FAILED.value)
 
 
 def get(
@@ -274,17 +278,16 @@ def _lock(tx: Connection, repository: Repository, preview_id: str) -> Row[Any] |
     ).one_or_none()
 
 
-def _end(context: Context, repository: Repository, preview_id: str, **columns: object) -> None:
-    with context.database.write() as tx:
-        tx.execute(
-            update(_PREVIEWS)
-            .where(
-                _PREVIEWS.c.repository_id == repository.id,
-                _PREVIEWS.c.id == preview_id,
-                _PREVIEWS.c.status == Status.IN_PROGRESS.value,
-            )
-            .values(columns)
+def _end(tx: Connection, repository: Repository, preview_id: str, **columns: object) -> None:
+    tx.execute(
+        update(_PREVIEWS)
+        .where(
+            _PREVIEWS.c.repository_id == repository.id,
+            _PREVIEWS.c.id == preview_id,
+            _PREVIEWS.c.status == Status.IN_PROGRESS.value,
         )
+        .values(columns)
+    )
 
 
 def _preview(row: Row[Any], now: Millis) -> Preview:

@@ -17,7 +17,7 @@ from longshore.errors import (
     LifecyclePolicyPreviewNotFound,
     RepositoryNotFound,
 )
-from longshore.jobs.queue import Terms, enqueue
+from longshore.jobs.queue import LeaseLost, Terms, enqueue
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import lifecycle_previews, lifecycle_runs
@@ -125,8 +125,10 @@ def fill_preview(context: Context, trail: Trail, work: Work) -> None:
     payload = work.job.payload
     registry, name = _repository(payload)
     try:
-        lifecycle_previews.fill(context, registry, name, payload["preview"], work.check)
-    except Interrupted:
+        lifecycle_previews.fill(
+            context, registry, name, payload["preview"], check=work.check, finish=work.finish
+        )
+    except (Interrupted, LeaseLost):
         raise
     except Exception:
         if TERMS_OF_PREVIEW.are_over(work.job.attempts):

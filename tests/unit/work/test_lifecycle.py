@@ -12,7 +12,7 @@ from longshore.audit.trail import Trail
 from longshore.clock import DAY, HOUR
 from longshore.housekeeping import create_runner
 from longshore.jobs import ledger
-from longshore.jobs.queue import State
+from longshore.jobs.queue import LeaseLost, State, take
 from longshore.metadata import schema
 from longshore.registry import lifecycle_policies, lifecycle_previews, repositories
 from longshore.registry.lifecycle_previews import Status
@@ -393,6 +393,31 @@ def test_a_preview_is_made_by_a_job(context: Context, clock: FakeClock, runner: 
     runner.run_due()
     assert preview_status(context) is Status.COMPLETE
     assert jobs(context) == []
+
+
+def test_a_worker_that_has_lost_its_job_completes_no_preview(
+    context: Context, clock: FakeClock
+) -> None:
+    def take_it() -> Work:
+        with context.database.write() as tx:
+            job = take(tx, lifecycle.PREVIEW, lifecycle.TERMS_OF_PREVIEW, "w", clock.now)
+        assert job is not None
+        return Work(job, threading.Event(), clock.now)
+
+    fill(context, clock)
+    lifecycle_previews.start(context, REGISTRY, REPOSITORY, KEEP_ONE)
+    late = take_it()
+    clock.advance(lifecycle.TERMS_OF_PREVIEW.lease)
+    other = take_it()
+    # The other one has begun anew by now, and what this one has found may be gone.
+    with pytest.raises(LeaseLost):
+        lifecycle.fill_preview(context, late)
+    assert preview_status(context) is Status.IN_PROGRESS
+    lifecycle.fill_preview(context, other)
+    preview, found = lifecycle_previews.get(context, REGISTRY, REPOSITORY, limit=9)
+    assert (preview.status, preview.expiring) == (Status.COMPLETE, 1)
+    assert [image.tags for image in found.items] == [("old",)]
+    assert not jobs(context)
 
 
 def test_a_preview_that_fails_too_often_says_so(
