@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import socket
 
-# Less than this isn't worth leaving the parser out for, nor waking up for.
+# Less than this isn't worth leaving the parser out for.
 WORTH_READING = 256 * 1024
+# Less than this isn't worth waking up for; the kernel makes room for it in the socket (tcp(7),
+# SO_RCVLOWAT).
+_WORTH_WAKING = 1024 * 1024
 
 
 class DirectBody:
@@ -50,7 +53,7 @@ class DirectBody:
         wanted = min(len(buffer), self.left)
         filled = self._read_what_came(buffer[:wanted])
         while filled < wanted:
-            woken = await self._wait_for(min(WORTH_READING, wanted - filled), patience)
+            woken = await self._wait_for(min(_WORTH_WAKING, wanted - filled), patience)
             came = self._read_what_came(buffer[filled:wanted])
             if came == 0 and not woken:
                 raise TimeoutError

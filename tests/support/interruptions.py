@@ -80,6 +80,8 @@ def before_statement(
             interrupt(tx, None, text)
         return execute(tx, text, *args, **kwargs)
 
+    # Connections that are there already tell nobody.
+    database.close()
     event.listen(database._engine, "before_cursor_execute", interrupt)
     try:
         with patch.object(prepared, "_execute", execute_prepared):

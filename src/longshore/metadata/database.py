@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
@@ -68,6 +68,8 @@ class Database:
         # Waiting here is fair and cheap; waiting in SQLite is polling.
         self._writer = threading.Lock()
         self._journal = Journal(Path(f"{self.url.database}-wal"))
+        # SQLAlchemy's own pool takes longer to hand one out than SQLite to find a row.
+        self._idle: list[Connection] = []
         self._watcher: sqlite3.Connection | None = None
         self._watching = threading.Lock()
         self._generation: Generation | None = None
@@ -75,7 +77,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads; it sees one state of SQLite throughout."""
-        with _disk_full_as_refusal(), self._engine.connect() as connection, connection.begin():
+        with _disk_full_as_refusal(), self._connection() as connection, connection.begin():
             if self.is_sqlite:
                 execute_text(connection, "BEGIN")
             yield connection
@@ -107,7 +109,7 @@ class Database:
     def _write_sqlite(self, *, durable: bool, content_only: bool) -> Iterator[Connection]:
         commit = None
         try:
-            with self._writer, self._engine.connect() as connection:
+            with self._writer, self._connection() as connection:
                 with connection.begin():
                     # Taking the write lock at once, it never fails half-way for want of it.
                     execute_text(connection, "BEGIN IMMEDIATE")
@@ -119,6 +121,24 @@ class Database:
             # Also after a refusal: it may tell of what somebody else has committed just now.
             if durable:
                 self._journal.make_durable(commit)
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """Lend a connection."""
+        if not self.is_sqlite:
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        with ExitStack() as unless_kept:
+            unless_kept.enter_context(connection)
+            yield connection
+            if len(self._idle) < _POOL_SIZE:
+                self._idle.append(connection)
+                unless_kept.pop_all()
 
     def generation(self) -> Generation | None:
         """Return what tells the database's state from any other, in microseconds.
@@ -154,6 +174,9 @@ class Database:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
         self._engine.dispose()
 
 

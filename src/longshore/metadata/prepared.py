@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import visitors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,6 +47,9 @@ class Prepared:
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
         self._forms: dict[object, _Form] = {}
+        self._takes_lists = any(
+            getattr(element, "expanding", False) for element in visitors.iterate(statement)
+        )
 
     def all(self, tx: Connection, /, **values: object) -> list[Record]:
         """Return the rows that it finds."""
@@ -76,13 +80,9 @@ class Prepared:
             _execute(tx, form.text, [form.parameters(row) for row in rows], many=True)
 
     def _form(self, dialect: Dialect, values: Mapping[str, object]) -> _Form:
-        key = (
-            dialect.name,
-            *(
-                (name, len(value)) if isinstance(value, list) else name
-                for name, value in values.items()
-            ),
-        )
+        key: tuple[object, ...] = (dialect.name, *values)
+        if self._takes_lists:
+            key += tuple([len(value) for value in values.values() if isinstance(value, list)])
         form = self._forms.get(key)
         if form is None:
             if len(self._forms) >= _MOST_FORMS:

@@ -66,12 +66,20 @@ _MOVE_ON = Prepared(
 )
 _TOUCH = Prepared(update(schema.uploads).where(_IS_THIS))
 _END = Prepared(delete(schema.uploads).where(_IS_THIS))
-_FIND_BLOB = Prepared(
-    select(schema.blobs.c.id, schema.blobs.c.location).where(
-        schema.blobs.c.encryption_context == bindparam("context"),
-        schema.blobs.c.digest == bindparam("digest"),
+_END_UNCHANGED = Prepared(
+    delete(schema.uploads).where(
+        _IS_THIS,
+        schema.uploads.c.repository_id == bindparam("repository"),
+        schema.uploads.c.principal_arn == bindparam("principal"),
+        schema.uploads.c.size == bindparam("size"),
     )
 )
+_BLOB = select(schema.blobs.c.id, schema.blobs.c.location).where(
+    schema.blobs.c.encryption_context == bindparam("context"),
+    schema.blobs.c.digest == bindparam("digest"),
+)
+_FIND_BLOB = Prepared(_BLOB)
+_FIND_AND_LOCK_BLOB = Prepared(_BLOB.with_for_update(read=True, key_share=True))
 
 
 class UploadConflict(InvalidLayerPart):
@@ -421,17 +429,23 @@ def _finish(
 ) -> tuple[bool, Location]:
     """Let the repository hold the blob, and end the upload."""
     repository = repositories.find(tx, upload.registry, upload.repository, lock=True)
-    _check_unchanged(tx, caller, repository, upload)
-    blob = _find_blob(tx, repository.encryption_context, digest)
-    location = None if blob is None else layers.lock_blob(tx, blob.id)
-    if blob is None or location is None:
+    ended = _END_UNCHANGED.run(
+        tx,
+        upload=upload.id,
+        repository=repository.id,
+        principal=caller.arn,
+        size=upload.size,
+    )
+    if ended == 0:
+        # Moved on, cancelled or expired since it was looked at: its bytes may be gone as well.
+        _check_unchanged(tx, caller, repository, upload)
+        raise _not_found(upload)
+    # Kept from being collected until the transaction ends.
+    blob = _find_blob(tx, repository.encryption_context, digest, _FIND_AND_LOCK_BLOB)
+    if blob is None:
         raise _BlobUnknown
     is_new = layers.attach(context, tx, repository, digest, blob.id)
-    ended = _END.run(tx, upload=upload.id)
-    if ended == 0:
-        # Cancelled or expired since it was looked at: its bytes may be gone as well.
-        raise UploadNotFound(upload.id, upload.repository, upload.registry.account)
-    return is_new, location
+    return is_new, Location(blob.location)
 
 
 def _check_unchanged(
@@ -465,8 +479,10 @@ def _refuse_conflict(upload: Upload) -> NoReturn:
     refuse_part(upload, "Another request is writing to this upload", kind=UploadConflict)
 
 
-def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> Record | None:
-    return _FIND_BLOB.one_or_none(tx, context=encryption_context, digest=str(digest))
+def _find_blob(
+    tx: Connection, encryption_context: str, digest: Digest, statement: Prepared = _FIND_BLOB
+) -> Record | None:
+    return statement.one_or_none(tx, context=encryption_context, digest=str(digest))
 
 
 def _holds(context: Context, location: str) -> bool:

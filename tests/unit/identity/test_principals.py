@@ -56,6 +56,8 @@ def statements(context: Context) -> Iterator[list[str]]:
     def note(*arguments: object) -> None:
         asked.append(str(arguments[2]))
 
+    # Connections that are there already tell nobody.
+    context.database.close()
     event.listen(context.database._engine, "before_cursor_execute", note)
     try:
         yield asked
