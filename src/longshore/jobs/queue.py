@@ -289,6 +289,12 @@ def cancel(tx: Connection, job_id: int) -> bool:
     return tx.execute(delete(_TABLE).where(_TABLE.c.id == job_id)).rowcount == 1
 
 
+def is_pending(kind: str, key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a job of a kind and key waits or runs, for a query of others."""
+    live = (State.WAITING, State.RUNNING)
+    return exists().where(_TABLE.c.kind == kind, _TABLE.c.key == key, _TABLE.c.state.in_(live))
+
+
 def _insert(tx: Connection, row: Mapping[str, Any]) -> int:
     identity: int = tx.execute(_TABLE.insert().values(row).returning(_TABLE.c.id)).scalar_one()
     return identity
