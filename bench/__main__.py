@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench import growth, lifecycle, machine
+from bench import growth, large, lifecycle, machine
 from bench.clients import Clients
 from bench.measuring import Bench
 from bench.programs import REPOSITORY, ProgramFailed, ProgramMissing
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bench.servers import Server
 
 # Beside the rows, these can be named by `--only`.
-_START, _GROWTH = "start", "growth"
+_START, _GROWTH, _LARGE = "start", "growth", "large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Choices:
     "--only",
     multiple=True,
     metavar="PATTERN",
-    help="Measure the rows of this name, such as 'blob-*', 'start' or 'growth'.",
+    help="Measure the rows of this name, such as 'blob-*', 'start', 'growth' or 'large'.",
 )
 @click.option(
     "--servers",
@@ -162,6 +162,9 @@ def _list(choices: Choices, home: Path) -> None:
             click.echo(f"{row.id:32} {row.title}")
     click.echo(f"{_START:32} first answer, and memory at rest")
     click.echo(f"{_GROWTH:32} the cost of each operation as the store grows")
+    click.echo(
+        f"{_LARGE:32} a repository of {choices.scale.images:,} images: list, describe, evaluate"
+    )
     for server in _installed(choices, home, []):
         click.echo(f"{server.name:32} {server.title} {server.version()}")
 
@@ -179,6 +182,9 @@ def _measure(choices: Choices, home: Path) -> Results:
     if choices.wants(_GROWTH):
         _tell("growth")
         results.growth = growth.measure(bench, choices.scale, home)
+    if choices.wants(_LARGE):
+        _tell("a large repository")
+        results.large = large.measure(bench, choices.scale, home)
     with ExitStack() as stack:
         clients = stack.enter_context(Clients(home))
         rows = [row for row in every_row(choices.scale, clients) if choices.wants_row(row)]

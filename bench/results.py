@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.growth import Cost
+from bench.large import LargeCost
 from bench.lifecycle import Start
 from bench.measuring import Sample
 
@@ -57,6 +58,7 @@ class Results:
     rows: list[RowResult] = field(default_factory=list)
     starts: dict[str, list[Start]] = field(default_factory=dict)
     growth: dict[str, list[Cost]] = field(default_factory=dict)
+    large: dict[str, LargeCost] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def title(self, name: str) -> str:
@@ -74,6 +76,7 @@ class Results:
             rows=list(rows.values()),
             starts=before.starts | self.starts,
             growth=before.growth | self.growth,
+            large=before.large | self.large,
             # What there was no time for then has been measured now.
             notes=[
                 *(each for each in before.notes if not each.endswith(tuple(titles))),
@@ -101,6 +104,8 @@ class Results:
             growth={
                 name: [Cost(**each) for each in costs] for name, costs in document["growth"].items()
             },
+            # Results from before it was measured have none.
+            large={name: LargeCost(**each) for name, each in document.get("large", {}).items()},
             notes=document["notes"],
         )
 

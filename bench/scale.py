@@ -19,6 +19,7 @@ class Scale:
         listed: how many repositories, and tags of one of them, are listed.
         growth: the numbers of tags at which the cost of each operation is measured.
         growth_seconds: how long, at each of them, each operation is measured at most.
+        images: how many images the large repository has.
         clients: how many clients come at once.
     """
 
@@ -29,6 +30,7 @@ class Scale:
     listed: int = 10_000
     growth: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     growth_seconds: float = 1.0
+    images: int = 100_000
     clients: int = 500
 
     def shortened(self) -> Scale:
@@ -40,4 +42,5 @@ class Scale:
             listed=1_000,
             growth=(1_000, 10_000),
             growth_seconds=0.2,
+            images=10_000,
         )

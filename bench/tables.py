@@ -29,6 +29,7 @@ def markdown(results: Results) -> str:
         _latency(results),
         _starts(results),
         _growth(results),
+        _large(results),
         _notes(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -245,6 +246,28 @@ def _growth(results: Results) -> str:
         "median time of a request, and the server's processor time for it. A tenth of all "
         "tags is in one repository, the others in a hundred times fewer repositories than tags.\n\n"
         + table(head, lines)
+    )
+
+
+def _large(results: Results) -> str:
+    if not results.large:
+        return ""
+    lines = [
+        [
+            name,
+            f"{cost.found:,}",
+            _time(cost.seconds),
+            _time(cost.cpu),
+            f"{cost.memory / MIB:.1f} MiB",
+        ]
+        for name, cost in results.large.items()
+    ]
+    head = ["operation", "images told of, or taken", "time", "processor", "memory beyond rest"]
+    [images] = {cost.images for cost in results.large.values()}
+    return (
+        f"## A large repository\n\n{images:,} images in one repository of Longshore's. Each "
+        "operation has a server that was started for it; the memory is the most that it took "
+        "beyond what it had at rest.\n\n" + table(head, lines)
     )
 
 

@@ -1,10 +1,10 @@
 """A worker whose parent decides how far it gets; run as a program by `test_jobs.py`.
 
-    job_worker.py effects|events DATABASE DIRECTORY
+    job_worker.py effects|events|previews DATABASE DIRECTORY
 
-It writes rows, or it delivers events to the file DIRECTORY/delivered, a line each. At each step of
-a job it writes a line on standard output, and goes on when it reads one from standard input. The
-time is what stands in the file DIRECTORY/now.
+It writes rows, or it delivers events to the file DIRECTORY/delivered, a line each, or it makes
+previews of lifecycle policies. At each step of a job it writes a line on standard output, and goes
+on when it reads one from standard input. The time is what stands in the file DIRECTORY/now.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert
 
 from longshore.access.sealing import ServerKey
+from longshore.audit.trail import Trail
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import DAY
 from longshore.jobs.queue import Terms
 from longshore.metadata.database import Database
 from longshore.registry.context import Context
-from longshore.work import event_delivery
+from longshore.registry.limits import MIB
+from longshore.work import event_delivery, lifecycle
 from longshore.work.event_delivery import Courier, Keeping, Outbox
 from longshore.work.runner import Handler, Runner
 from tests.chaos.job_effects import EFFECTS, KIND, LEASE
@@ -81,6 +83,18 @@ def events(context: Context, directory: Path) -> Runner:
     return Runner(context, {event_delivery.JOB: handler}, [outbox])
 
 
+def previews(context: Context, directory: Path) -> Runner:
+    """Return a runner that makes previews, as servers do but for the steps."""
+    trail = Trail(directory / "audit.json", largest=MIB, kept=0)
+
+    def run(work: Work) -> None:
+        ask("taken")
+        lifecycle.fill_preview(context, trail, work)
+        ask("made")
+
+    return Runner(context, {lifecycle.PREVIEW: Handler(run, terms=lifecycle.TERMS_OF_PREVIEW)})
+
+
 def main(what: str, url: str, directory: str) -> None:
     clock = Path(directory, "now")
     context = Context(
@@ -89,7 +103,11 @@ def main(what: str, url: str, directory: str) -> None:
         server_key=ServerKey(bytes(32)),
         clock=lambda: int(clock.read_text()),
     )
-    runner = effects(context) if what == "effects" else events(context, Path(directory))
+    runner = {
+        "effects": lambda: effects(context),
+        "events": lambda: events(context, Path(directory)),
+        "previews": lambda: previews(context, Path(directory)),
+    }[what]()
     sys.stdin.readline()
     while True:
         runner.run_due()

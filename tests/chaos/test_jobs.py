@@ -12,13 +12,23 @@ from typing import IO, TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
+from longshore.access.sealing import ServerKey
+from longshore.blobs.filesystem import FilesystemBlobStore
+from longshore.clock import DAY
+from longshore.errors import LifecyclePolicyPreviewInProgress
 from longshore.events import log, progress, shapes
 from longshore.jobs import ledger, queue
 from longshore.metadata.database import Database
 from longshore.metadata.migrate import migrate
+from longshore.registry import lifecycle_previews
+from longshore.registry.context import Context
+from longshore.registry.lifecycle_previews import Status
+from longshore.work import lifecycle
 from tests.chaos.job_effects import EFFECTS, KIND, LEASE
 from tests.docs.pages import REPOSITORY
-from tests.support.pushing import REGISTRY
+from tests.support.images import oci_image
+from tests.support.lifecycle import policy, rule
+from tests.support.pushing import REGISTRY, create_repository, push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,9 +141,14 @@ class Ordeal:
 
     def _pass(self, time: int) -> None:
         self._now += time
-        new = self._home / "new"
-        new.write_text(str(self._now))
-        new.replace(self._home / "now")
+        set_time(self._home, self._now)
+
+
+def set_time(home: Path, now: int) -> None:
+    """Let it be this time for the workers."""
+    new = home / "new"
+    new.write_text(str(now))
+    new.replace(home / "now")
 
 
 PLAN = Plan(jobs=30, danger=0.1, seed=2)
@@ -178,3 +193,49 @@ def test_workers_that_are_killed_deliver_every_event_and_in_order(
     # worker which finds out too late that its lease was over.
     assert list(dict.fromkeys(delivered)) == names
     assert len(delivered) - len(names) <= len(ordeal.killed)
+
+
+def test_a_preview_whose_workers_were_all_killed_has_failed_and_another_one_is_made(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    now = DAY
+    context = Context(
+        database, FilesystemBlobStore(tmp_path), ServerKey(bytes(32)), clock=lambda: now
+    )
+    name = create_repository(context).name
+    for number in range(3):
+        push(context, oci_image(str(number)), str(number))
+    text = policy(rule(more_than=1))
+
+    def status() -> Status:
+        preview, _ = lifecycle_previews.get(context, REGISTRY, name, limit=1)
+        return preview.status
+
+    def worker_at(step: str) -> Worker:
+        set_time(tmp_path, now)
+        worker = Worker("previews", database_url, tmp_path)
+        worker.go_on()
+        assert worker.step() == step
+        return worker
+
+    terms = lifecycle.TERMS_OF_PREVIEW
+    lifecycle_previews.start(context, REGISTRY, name, text)
+    for _ in range(terms.attempts or 0):
+        worker_at("taken").kill()
+        assert status() is Status.IN_PROGRESS
+        with pytest.raises(LifecyclePolicyPreviewInProgress):
+            lifecycle_previews.start(context, REGISTRY, name, text)
+        now += terms.lease
+    # Whoever looks for work next finds that the lease of the last one is over.
+    worker_at("idle").kill()
+    assert status() is Status.FAILED
+    with database.read() as tx:
+        [job] = ledger.list_some(tx)
+    assert (job.state, job.attempts) == (queue.State.DEAD, terms.attempts)
+
+    lifecycle_previews.start(context, REGISTRY, name, text)
+    worker = worker_at("taken")
+    worker.go_on()
+    assert worker.step() == "made"
+    worker.kill()
+    assert status() is Status.COMPLETE

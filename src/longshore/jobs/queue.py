@@ -214,6 +214,16 @@ def renew(tx: Connection, job: Job, until: Millis) -> bool:
     return tx.execute(update(_TABLE).where(_is_held(job)).values(due_at=until)).rowcount == 1
 
 
+def hold(tx: Connection, job: Job) -> None:
+    """Keep a job from being anybody else's until the transaction ends.
+
+    Raises:
+        LeaseLost: somebody else has it by now. The transaction must be undone.
+    """
+    if _locked(tx, job) is None:
+        raise LeaseLost(job)
+
+
 def finish(tx: Connection, job: Job) -> None:
     """Say that a job is done; what else this transaction writes happens once.
 
@@ -287,6 +297,12 @@ def cancel(tx: Connection, job_id: int) -> bool:
     The worker of one that is running finds out when it renews its lease, or when it finishes.
     """
     return tx.execute(delete(_TABLE).where(_TABLE.c.id == job_id)).rowcount == 1
+
+
+def is_pending(kind: str, key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a job of a kind and key waits or runs, for a query of others."""
+    live = (State.WAITING, State.RUNNING)
+    return exists().where(_TABLE.c.kind == kind, _TABLE.c.key == key, _TABLE.c.state.in_(live))
 
 
 def _insert(tx: Connection, row: Mapping[str, Any]) -> int:

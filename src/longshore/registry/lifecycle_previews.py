@@ -1,6 +1,8 @@
 """Previews of lifecycle policies: what a run would do, kept for a day.
 
-A repository has one preview, the newest. It is complete before anything of it is shown.
+A repository has one preview, the newest. It is complete before anything of it is shown. It is in
+progress as long as its job waits or runs: one whose job is dead, or was cancelled, has failed, and
+is in progress again if an operator lets the job begin anew.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from longshore.errors import (
     LifecyclePolicyPreviewNotFound,
     RepositoryNotFound,
 )
-from longshore.jobs.queue import enqueue
+from longshore.jobs.queue import enqueue, is_pending
 from longshore.metadata import schema
 from longshore.metadata.statements import upsert
 from longshore.registry import lifecycle_images, lifecycle_policies, repositories
@@ -132,7 +133,7 @@ def start(context: Context, registry: Registry, repository: str, text: str | Non
             "repository": repository,
             "preview": preview.id,
         }
-        enqueue(tx, JOB, payload, now=now)
+        enqueue(tx, JOB, payload, now=now, key=preview.id)
     return preview
 
 
@@ -143,7 +144,7 @@ def fill(
     preview_id: str,
     *,
     check: Callable[[], None] = lambda: None,
-    finish: Callable[[Connection], None] = lambda _: None,
+    hold: Callable[[Connection], None] = lambda _: None,
 ) -> None:
     """Find out what a preview's policy would do, and keep that; it may be begun anew at any time.
 
@@ -155,7 +156,7 @@ def fill(
         repository: its name.
         preview_id: the preview.
         check: called every now and then; what it raises ends the work.
-        finish: called in the transaction that makes the preview complete; what it raises undoes
+        hold: called in the transaction that makes the preview complete; what it raises undoes
             that. Whoever has begun it anew has deleted what was found before.
     """
     try:
@@ -183,22 +184,16 @@ def fill(
             tx.execute(insert(_IMAGES), [_columns(found, *each) for each in batch])
         check()
     with context.database.write() as tx:
-        _end(
-            tx,
-            found,
-            preview_id,
-            status=Status.COMPLETE.value,
-            expiring=counts[Action.EXPIRE],
-            transitioning=counts[Action.TRANSITION],
+        hold(tx)
+        tx.execute(
+            update(_PREVIEWS)
+            .where(_is_unfinished(found, preview_id))
+            .values(
+                status=Status.COMPLETE.value,
+                expiring=counts[Action.EXPIRE],
+                transitioning=counts[Action.TRANSITION],
+            )
         )
-        finish(tx)
-
-
-def fail(context: Context, registry: Registry, repository: str, preview_id: str) -> None:
-    """Give a preview up."""
-    with suppress(RepositoryNotFound), context.database.write() as tx:
-        found = repositories.find(tx, registry, repository)
-        _end(tx, found, preview_id, status=Status.FAILED.value)
 
 
 def get(
@@ -266,40 +261,47 @@ def forget_expired(context: Context) -> None:
 
 
 def _of(repository: Repository) -> Any:  # noqa: ANN401 - a query
-    return select(_PREVIEWS).where(_PREVIEWS.c.repository_id == repository.id)
+    """Select a repository's preview; in one statement whether its job will make it complete.
+
+    Between two statements the job could have done so.
+    """
+    has_job = is_pending(JOB, _PREVIEWS.c.id)
+    return select(_PREVIEWS, has_job.label("has_job")).where(
+        _PREVIEWS.c.repository_id == repository.id
+    )
 
 
 def _lock(tx: Connection, repository: Repository, preview_id: str) -> Row[Any] | None:
     """Return a preview that is in progress, and keep it there; None if it is over or replaced."""
     return tx.execute(
-        _of(repository)
-        .where(_PREVIEWS.c.id == preview_id, _PREVIEWS.c.status == Status.IN_PROGRESS.value)
-        .with_for_update()
+        select(_PREVIEWS).where(_is_unfinished(repository, preview_id)).with_for_update()
     ).one_or_none()
 
 
-def _end(tx: Connection, repository: Repository, preview_id: str, **columns: object) -> None:
-    tx.execute(
-        update(_PREVIEWS)
-        .where(
-            _PREVIEWS.c.repository_id == repository.id,
-            _PREVIEWS.c.id == preview_id,
-            _PREVIEWS.c.status == Status.IN_PROGRESS.value,
-        )
-        .values(columns)
+def _is_unfinished(repository: Repository, preview_id: str) -> ColumnElement[bool]:
+    return and_(
+        _PREVIEWS.c.repository_id == repository.id,
+        _PREVIEWS.c.id == preview_id,
+        _PREVIEWS.c.status == Status.IN_PROGRESS.value,
     )
 
 
 def _preview(row: Row[Any], now: Millis) -> Preview:
-    # One that a killed server has left in progress doesn't stand in the way for ever.
-    is_over = row.started_at <= now - LIFETIME and row.status != Status.FAILED
     return Preview(
         id=row.id,
         text=row.document,
-        status=Status.EXPIRED if is_over else Status(row.status),
+        status=_status(row, now),
         expiring=row.expiring,
         transitioning=row.transitioning,
     )
+
+
+def _status(row: Row[Any], now: Millis) -> Status:
+    status = Status(row.status)
+    if status is Status.IN_PROGRESS and not row.has_job:
+        return Status.FAILED
+    # Nor does one that nobody does the job of stand in the way for ever.
+    return Status.EXPIRED if row.started_at <= now - LIFETIME else status
 
 
 def _is(image_id: ImageId) -> ColumnElement[bool]:

@@ -318,6 +318,9 @@ class _TracedDatabase(Database):
         self._spans = spans
         self._attributes = {"db.system.name": database.url.get_backend_name()}
 
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a database has
+        return getattr(self._database, name)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See `Database`."""

@@ -17,14 +17,13 @@ from longshore.errors import (
     LifecyclePolicyPreviewNotFound,
     RepositoryNotFound,
 )
-from longshore.jobs.queue import LeaseLost, Terms, enqueue
+from longshore.jobs.queue import Terms, enqueue
 from longshore.metadata import schema
 from longshore.names import Registry
 from longshore.registry import lifecycle_previews, lifecycle_runs
 from longshore.registry.lifecycle_previews import Status
 from longshore.registry.lifecycle_rules import Action
 from longshore.work import lifecycle_audit
-from longshore.work.runner import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,16 +123,9 @@ def fill_preview(context: Context, trail: Trail, work: Work) -> None:
     """Find out what a policy would do, and tell the audit: the handler of `PREVIEW`."""
     payload = work.job.payload
     registry, name = _repository(payload)
-    try:
-        lifecycle_previews.fill(
-            context, registry, name, payload["preview"], check=work.check, finish=work.finish
-        )
-    except (Interrupted, LeaseLost):
-        raise
-    except Exception:
-        if TERMS_OF_PREVIEW.are_over(work.job.attempts):
-            lifecycle_previews.fail(context, registry, name, payload["preview"])
-        raise
+    lifecycle_previews.fill(
+        context, registry, name, payload["preview"], check=work.check, hold=work.hold
+    )
     # Also where an earlier attempt was killed between the two.
     _tell_preview(context, trail, registry, name, payload["preview"])
 

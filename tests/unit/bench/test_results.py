@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from bench.growth import Cost
+from bench.large import LargeCost
 from bench.lifecycle import Start
 from bench.measuring import Sample
 from bench.results import Results, RowResult, ServerFacts, Summary
@@ -114,8 +116,25 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results.growth = {
         "PutImage": [Cost(1000, 0.002, 0.003, 0.001), Cost(10000, 0.004, 0.005, 0.001)]
     }
+    results.large = {"ListImages": LargeCost(100_000, 100_000, 1.5, 1.25, 7 << 20)}
     results.notes = ["It rained."]
     file = tmp_path / "results.json"
     results.write(file)
     assert Results.read(file) == results
     assert markdown(Results.read(file)) == markdown(results)
+
+
+def test_results_of_before_the_large_repository_was_measured_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    results_of(row("s", samples(1), samples(3))).write(file)
+    document = json.loads(file.read_text())
+    del document["large"]
+    file.write_text(json.dumps(document))
+    before = Results.read(file)
+    assert before.large == {}
+    assert "A large repository" not in markdown(before)
+    now = results_of()
+    now.large = {"ListImages": LargeCost(100_000, 99_999, 1.5, 1.25, 7 << 20)}
+    text = markdown(now.over(before))
+    assert "100,000 images in one repository" in text
+    assert "| ListImages | 99,999 | 1.5 s | 1.25 s | 7.0 MiB |" in text

@@ -16,7 +16,7 @@ from longshore.errors import (
     LifecyclePolicyPreviewNotFound,
     RepositoryNotFound,
 )
-from longshore.jobs import ledger
+from longshore.jobs import ledger, queue
 from longshore.metadata import schema
 from longshore.registry import (
     lifecycle_images,
@@ -35,6 +35,7 @@ from tests.support.lifecycle_oracle import outcomes
 from tests.support.pushing import REGISTRY, REPOSITORY, create_repository, push, put
 
 if TYPE_CHECKING:
+    from longshore.jobs.ledger import Entry
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
     from longshore.registry.slices import Position
@@ -209,23 +210,56 @@ def test_a_preview_that_was_cut_short_is_begun_anew(
     assert names_of(get(context)[1]) == ["b", "a"]
 
 
-def test_a_preview_that_failed_says_so_and_another_one_can_be_begun(
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_preview_whose_job_is_dead_or_cancelled_has_failed_and_another_one_can_be_begun(
+    context: Context, clock: FakeClock, *, is_cancelled: bool
+) -> None:
+    push_daily(context, clock, "a", "b")
+    preview = start(context)
+    [job] = jobs(context)
+    lose(context, job.id, is_cancelled=is_cancelled)
+    assert get(context) == (replace(preview, status=Status.FAILED), Slice(()))
+    clock.advance(DAY)
+    assert status(context) is Status.FAILED
+    second = start(context, policy(rule(more_than=2)))
+    # Who comes late changes nothing.
+    fill(context, preview)
+    assert status(context) is Status.IN_PROGRESS
+    fill(context, second)
+    lose(context, jobs(context)[-1].id, is_cancelled=is_cancelled)
+    assert status(context) is Status.COMPLETE
+
+
+def test_a_preview_whose_job_is_let_begin_anew_is_in_progress_again(
     context: Context, clock: FakeClock
 ) -> None:
     push_daily(context, clock, "a", "b")
     preview = start(context)
-    lifecycle_previews.fail(context, REGISTRY, REPOSITORY, preview.id)
-    assert get(context) == (
-        replace(preview, status=Status.FAILED),
-        Slice(()),
-    )
-    # Who comes late changes nothing.
+    [job] = jobs(context)
+    lose(context, job.id, is_cancelled=False)
+    with context.database.write() as tx:
+        assert queue.revive(tx, job.id, clock.now)
+    assert status(context) is Status.IN_PROGRESS
     fill(context, preview)
-    assert status(context) is Status.FAILED
-    made(context)
-    assert status(context) is Status.COMPLETE
-    lifecycle_previews.fail(context, REGISTRY, REPOSITORY, preview.id)
-    assert status(context) is Status.COMPLETE
+    assert names_of(get(context)[1]) == ["a"]
+
+
+def jobs(context: Context) -> list[Entry]:
+    with context.database.read() as tx:
+        return ledger.list_some(tx)
+
+
+def lose(context: Context, job_id: int, *, is_cancelled: bool) -> None:
+    """Let a job be done by nobody any more."""
+    with context.database.write() as tx:
+        if is_cancelled:
+            assert queue.cancel(tx, job_id)
+            return
+        only_one = queue.Terms(attempts=1)
+        job = queue.take(tx, lifecycle_previews.JOB, only_one, "here", context.clock())
+        assert job is not None
+        assert job.id == job_id
+        queue.fail(tx, job, only_one, "it failed", now=context.clock(), random=0)
 
 
 @pytest.mark.parametrize("is_complete", [True, False])
@@ -266,7 +300,6 @@ def test_a_preview_goes_with_its_repository(context: Context, clock: FakeClock) 
     complete = made(context)
     repositories.remove(context, REGISTRY, REPOSITORY, force=True)
     fill(context, complete)
-    lifecycle_previews.fail(context, REGISTRY, REPOSITORY, complete.id)
     create_repository(context)
     with pytest.raises(LifecyclePolicyPreviewNotFound):
         get(context)
