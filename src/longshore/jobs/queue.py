@@ -214,6 +214,16 @@ def renew(tx: Connection, job: Job, until: Millis) -> bool:
     return tx.execute(update(_TABLE).where(_is_held(job)).values(due_at=until)).rowcount == 1
 
 
+def hold(tx: Connection, job: Job) -> None:
+    """Make sure, until the transaction ends, that a job is still its worker's.
+
+    Raises:
+        LeaseLost: somebody else has it by now. The transaction must be undone.
+    """
+    if _locked(tx, job) is None:
+        raise LeaseLost(job)
+
+
 def finish(tx: Connection, job: Job) -> None:
     """Say that a job is done; what else this transaction writes happens once.
 

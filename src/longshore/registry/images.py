@@ -23,8 +23,8 @@ from longshore.errors import (
 from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.names import Digest
-from longshore.registry import layers, manifests, repositories, storage_classes
-from longshore.registry.storage_classes import Status
+from longshore.registry import image_status, layers, manifests, repositories, storage_classes
+from longshore.registry.image_status import Status, has_status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -70,7 +70,7 @@ _TAGGED = select(schema.tags.c.image_id).where(
 )
 _SIZES = select(schema.images.c.digest, schema.images.c.size).where(
     schema.images.c.repository_id == bindparam("repository"),
-    storage_classes.has_status(Status.ACTIVE),
+    has_status(Status.ACTIVE),
     schema.images.c.digest.in_(bindparam("digests", expanding=True)),
 )
 _COUNT_IMAGES = select(func.count()).where(schema.images.c.repository_id == bindparam("repository"))
@@ -157,7 +157,7 @@ def put(
             for each, holder in tagged.items()
             if image_id is None or holder != image_id
         }
-        status = None if image_id is None else storage_classes.find(tx, image_id)
+        status = None if image_id is None else image_status.find(tx, image_id)
         if status is Status.ACTIVE and not to_move:
             raise ImageAlreadyExists(computed, tag, repository, registry.account)
         for each, holder in to_move.items():
@@ -320,7 +320,7 @@ def _asked(registry: Registry, repository: str) -> dict[str, str]:
 
 
 def _stored(row: Row[Any], tag: str | None) -> StoredManifest:
-    status = storage_classes.status_of(row)
+    status = status_of(row)
     if status is not Status.ACTIVE:
         raise ImageInaccessible(is_activating=status is Status.ACTIVATING)
     return StoredManifest(

@@ -64,10 +64,11 @@ _MOVE_ON = update(schema.uploads).where(
 )
 _TOUCH = update(schema.uploads).where(schema.uploads.c.id == bindparam("upload"))
 _END = delete(schema.uploads).where(schema.uploads.c.id == bindparam("upload"))
-_FIND_BLOB = select(schema.blobs.c.id, schema.blobs.c.location).where(
+_FIND_BLOB = select(schema.blobs.c.id, schema.blobs.c.location, schema.blobs.c.archived_size).where(
     schema.blobs.c.encryption_context == bindparam("context"),
     schema.blobs.c.digest == bindparam("digest"),
 )
+_REPLACE = update(schema.blobs).where(schema.blobs.c.id == bindparam("blob"))
 
 
 class UploadConflict(InvalidLayerPart):
@@ -350,7 +351,7 @@ def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -
         _check_unchanged(tx, caller, repository, upload)
         blob = _find_blob(tx, repository.encryption_context, digest)
     # The collector may take a blob while it is looked at; it can't take one that was just stored.
-    if blob is not None and _holds(context, blob.location):
+    if blob is not None and _holds(context, blob):
         with suppress(_BlobUnknown):
             return _deduplicate(context, caller, upload, digest)
     for _ in range(2):
@@ -400,11 +401,9 @@ def _store(
             stored_at=context.clock(),
         )
         blob = None if is_first else _find_blob(tx, encryption_context, digest)
-        if blob is not None and blob.location != own and not _holds(context, blob.location):
-            # Its bytes were lost with the disk they lay on: these take their place.
-            tx.execute(
-                update(schema.blobs).where(schema.blobs.c.id == blob.id).values(location=own)
-            )
+        if blob is not None and blob.location != own and not _holds(context, blob):
+            # Its bytes lie in the archive, or were lost with their disk: these take their place.
+            tx.execute(_REPLACE, {"blob": blob.id, "location": own, "archived_size": None})
         is_new, location = _finish(context, tx, caller, upload, digest)
     if location != own:
         # Somebody stored the same bytes in the meantime.
@@ -461,15 +460,19 @@ def _refuse_conflict(upload: Upload) -> NoReturn:
     refuse_part(upload, "Another request is writing to this upload", kind=UploadConflict)
 
 
-def _find_blob(tx: Connection, encryption_context: str, digest: Digest) -> Row[Any, Any] | None:
+def _find_blob(
+    tx: Connection, encryption_context: str, digest: Digest
+) -> Row[Any, Any, Any] | None:
     asked = {"context": encryption_context, "digest": str(digest)}
     return tx.execute(_FIND_BLOB, asked).one_or_none()
 
 
-def _holds(context: Context, location: str) -> bool:
-    """Tell whether the store still has the bytes that a row promises."""
+def _holds(context: Context, blob: Row[Any, Any, Any]) -> bool:
+    """Tell whether the store still has the bytes that a row promises, and not the archive."""
+    if blob.archived_size is not None:
+        return False
     try:
-        context.blobs.open(Location(location)).close()
+        context.blobs.open(Location(blob.location)).close()
     except BlobMissing:
         return False
     return True

@@ -84,6 +84,14 @@ class Work:
         if self._stopping.is_set() or self._lost.is_set():
             raise Interrupted
 
+    def hold(self, tx: Connection) -> None:
+        """Make sure, in a transaction that writes some effects, that the job is still ours.
+
+        Raises:
+            LeaseLost: it is somebody else's by now; the transaction must be undone.
+        """
+        queue.hold(tx, self.job)
+
     def finish(self, tx: Connection) -> None:
         """Say, in the transaction that writes the last of its effects, that the job is done.
 
