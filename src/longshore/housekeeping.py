@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from longshore.traces.parts import Parts
 
 _FORGETTING_INTERVAL = HOUR
+_ARCHIVE_INTERVAL = HOUR
 
 
 def create_runner(
@@ -58,7 +59,11 @@ def create_runner(
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context, trail), terms=lifecycle.TERMS_OF_PREVIEW
         ),
-        archive.JOB: Handler(partial(archive.restore, context), terms=archive.TERMS),
+        archive.RESTORATION: Handler(
+            partial(archive.restore, context), terms=archive.TERMS_OF_RESTORATION
+        ),
+        archive.MOVE: Handler(partial(archive.move, context)),
+        archive.FOLLOWING: Handler(partial(archive.follow, context), terms=Terms(attempts=3)),
         event_delivery.JOB: Handler(
             Courier(context, receivers).run,
             concurrency=max(1, len(receivers)),
@@ -70,6 +75,9 @@ def create_runner(
         collector.JOB: round(settings.collect_interval * SECOND),
         lifecycle.ROUND: round(settings.lifecycle_interval * SECOND),
         event_delivery.FORGETTING: _FORGETTING_INTERVAL,
+        archive.FOLLOWING: _ARCHIVE_INTERVAL,
+        # It finds what was archived before there was a place for it, or was on lease until now.
+        archive.MOVE: 0 if context.archive is None else _ARCHIVE_INTERVAL,
     }
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
     outbox = Outbox(context, [receiver.name for receiver in receivers], keeping)

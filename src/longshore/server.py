@@ -42,6 +42,8 @@ from longshore.api.proxies import Proxies
 from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 from longshore.api.throttle import Throttle
+from longshore.blobs.archive import ArchiveUnavailable
+from longshore.blobs.archive_directory import ArchiveDirectory
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import SECOND, system_clock
 from longshore.errors import RegistryError
@@ -54,6 +56,7 @@ from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.metrics.counts import Counts, Event
 from longshore.names import Registry
+from longshore.registry import archived_layers
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
@@ -133,6 +136,7 @@ def open_context(settings: Settings) -> Context:
             settings.key_hosts,
         ),
         creates_on_push=settings.create_on_push,
+        archive=_archive(settings),
     )
 
 
@@ -164,6 +168,7 @@ def prepare(settings: Settings) -> Start:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
     try:
         _ensure_identity(context, settings)
+        check_archive(context)
         start = _ensure_administrator(context, settings)
         _apply_identities_file(context, settings)
         return start
@@ -389,6 +394,36 @@ def check_identity(context: Context, settings: Settings) -> None:
             "The database was written with another server key than the one in the data "
             "directory. Put the right server.key there, or start with another database."
         )
+
+
+def check_archive(context: Context) -> None:
+    """Make sure that the bytes of archived layers can be had, and that more can go there.
+
+    Raises:
+        CannotStart: they can't.
+    """
+    with context.database.read() as tx:
+        count = archived_layers.count(tx)
+    if context.archive is None:
+        if count:
+            raise CannotStart(
+                f"{count} layers of archived images lie in an archive directory, and "
+                "archive_directory isn't set. Start with --archive-directory and the directory of "
+                "before. To do without it, restore or delete all archived images first."
+            )
+        return
+    try:
+        if count == 0:
+            context.archive.claim()
+        context.archive.probe()
+    except ArchiveUnavailable as error:
+        raise CannotStart(str(error)) from error
+
+
+def _archive(settings: Settings) -> ArchiveDirectory | None:
+    if settings.archive_directory is None:
+        return None
+    return ArchiveDirectory(settings.archive_directory.absolute(), _identity_file(settings))
 
 
 def _ensure_identity(context: Context, settings: Settings) -> None:

@@ -265,6 +265,11 @@ class Settings(BaseSettings):
         default_factory=default_data_directory,
         description="The directory of all data: blobs, keys, and the SQLite database.",
     )
+    archive_directory: Path | None = Field(
+        None,
+        description="A directory, such as one on a large and slow disk, that the layers of "
+        "archived images are moved to; without it, they stay in data.",
+    )
     database_url: str | None = Field(
         None,
         repr=False,  # there may be a password in it

@@ -152,6 +152,7 @@ def test_the_store_and_its_work_are_told(new_server: NewServer) -> None:
     assert found["longshore_images"] == {("STANDARD",): 2}
     assert found["longshore_logical_bytes"] == found["longshore_stored_bytes"]
     assert found["longshore_stored_bytes"][()] > 0
+    assert found["longshore_archived_bytes"] == {(): 0}
     pulled = ("000000000000", "us-east-1", stage.name)
     assert found["longshore_repository_pulls_total"] == {pulled: 2}
     assert found["longshore_jobs"] == {("odd job", "waiting"): 1}

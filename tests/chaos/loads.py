@@ -259,7 +259,7 @@ LOADS: Final[Mapping[str, Callable[[Scene], Load]]] = {
     lifecycle.ROUND: Policies,
     lifecycle.RUN: Expiring,
     lifecycle.PREVIEW: Previews,
-    archive.JOB: Restoring,
+    archive.RESTORATION: Restoring,
     event_delivery.JOB: Deliveries,
     event_delivery.FORGETTING: Forgetting,
 }

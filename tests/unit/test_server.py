@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +12,20 @@ from longshore import server
 from longshore.identity import access_keys
 from longshore.metadata import migrate
 from longshore.metadata.database import Database
+from longshore.registry import image_archive
+from longshore.registry.context import Retention
+from longshore.registry.image_batches import ImageId
+from longshore.registry.lifecycle_rules import StorageClass
 from longshore.server import CannotStart
 from longshore.settings import Settings
+from longshore.work import archive
+from longshore.work.runner import Handler, Runner
+from tests.support.clock import FakeClock
+from tests.support.images import oci_image
+from tests.support.pushing import REGISTRY, REPOSITORY, create_repository, push
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from longshore.identity.access_keys import AccessKey
@@ -85,3 +97,70 @@ def test_a_data_directory_of_before_there_were_users_goes_on(tmp_path: Path) -> 
     assert principal.subject.is_operator
     [source] = principal.policies.identity
     assert source.name == "the managed policy arn:aws:iam::aws:policy/AdministratorAccess"
+
+
+# --- The archive directory ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archiving(tmp_path: Path) -> Settings:
+    """Settings with an archive directory, which is there and empty."""
+    (tmp_path / "cold").mkdir()
+    return Settings(data=tmp_path / "data", archive_directory=tmp_path / "cold")
+
+
+@pytest.fixture
+def filled(archiving: Settings) -> Iterator[Settings]:
+    """The same, with the layers of an image in it."""
+    server.prepare(archiving)
+    clock = FakeClock()
+    context = replace(
+        server.open_context(archiving), clock=clock, retention=Retention(unreferenced_layers=0)
+    )
+    create_repository(context)
+    image = oci_image("image")
+    push(context, image, "1")
+    image_archive.update_storage_class(
+        context, REGISTRY, REPOSITORY, ImageId(tag="1"), StorageClass.ARCHIVE
+    )
+    clock.advance(1)
+    Runner(context, {archive.MOVE: Handler(partial(archive.move, context))}).run_due()
+    assert not list(context.blobs.locations())
+    yield archiving
+    context.database.close()
+
+
+def test_a_start_makes_an_empty_archive_directory_its_own(archiving: Settings) -> None:
+    assert archiving.archive_directory is not None
+    for _ in range(2):
+        server.prepare(archiving)
+    assert (archiving.archive_directory / "database.id").read_bytes() == (
+        archiving.data / "database.id"
+    ).read_bytes()
+    other = archiving.model_copy(update={"data": archiving.data.with_name("other")})
+    with pytest.raises(CannotStart, match="is another registry's"):
+        server.prepare(other)
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_there_is_no_start_without_the_archive_directory_that_is_set(
+    archiving: Settings, is_filled: bool, request: pytest.FixtureRequest
+) -> None:
+    assert archiving.archive_directory is not None
+    if is_filled:
+        request.getfixturevalue("filled")
+        archiving.archive_directory.rename(archiving.archive_directory.with_name("away"))
+        # A mount point without its disk.
+        archiving.archive_directory.mkdir()
+    else:
+        archiving.archive_directory.rmdir()
+    with pytest.raises(CannotStart, match=str(archiving.archive_directory)):
+        server.prepare(archiving)
+    assert not archiving.archive_directory.exists() or not [*archiving.archive_directory.iterdir()]
+
+
+def test_there_is_no_start_without_the_setting_while_layers_are_there(filled: Settings) -> None:
+    without = filled.model_copy(update={"archive_directory": None})
+    with pytest.raises(CannotStart, match="3 layers of archived images lie in an archive"):
+        server.prepare(without)
+    server.prepare(filled)

@@ -41,6 +41,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "failed_attempts_per_minute": ("0.5", 0.5),
     "openid_key_hosts": ("www.googleapis.com, keys.example", "www.googleapis.com, keys.example"),
     "outgoing_private_addresses": ("true", True),
+    "archive_directory": ("/mnt/slow", Path("/mnt/slow")),
     "identities_file": ("/etc/identities.yaml", Path("/etc/identities.yaml")),
     "audit": ("false", False),
     "audit_file": ("/var/log/longshore.json", Path("/var/log/longshore.json")),

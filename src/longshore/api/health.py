@@ -25,6 +25,8 @@ LIVE_PATH: Final = "/livez"
 READY_PATH: Final = "/readyz"
 
 _OK = "ok"
+# Without it only images in the archive can't be restored: no reason to send clients elsewhere.
+_ARCHIVE = "archive"
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,7 @@ class Health:
         self._patience = patience
         self._revision = newest_revision()
         self._looking: asyncio.Task[Mapping[str, str]] | None = None
+        self._looking_at_archive: asyncio.Task[str] | None = None
         self._found: Mapping[str, str] = {}
         self._found_at: float | None = None
 
@@ -72,9 +75,25 @@ class Health:
             return {"store and database": f"no answer for {self._patience:g} seconds"}
 
     async def _look(self) -> Mapping[str, str]:
-        self._found = await self._workers.run(self._check)
+        archive = await self._look_at_archive()
+        self._found = {**await self._workers.run(self._check), **archive}
         self._found_at = time.monotonic()
         return self._found
+
+    async def _look_at_archive(self) -> Mapping[str, str]:
+        """Look at the archive, and don't let the store wait for a disk that doesn't answer."""
+        archive = self._context.archive
+        if archive is None:
+            return {}
+        if self._looking_at_archive is None or self._looking_at_archive.done():
+            self._looking_at_archive = asyncio.create_task(
+                self._workers.run(_tried, archive.probe, "can't be used")
+            )
+        try:
+            async with asyncio.timeout(self._patience / 5):
+                return {_ARCHIVE: await asyncio.shield(self._looking_at_archive)}
+        except TimeoutError:
+            return {_ARCHIVE: "doesn't answer"}
 
     def _check(self) -> Mapping[str, str]:
         return {
@@ -102,7 +121,7 @@ def _tried(step: Callable[[], None], reason: str) -> str:
         step()
     except Exception:  # noqa: BLE001 - whatever it is, the server isn't ready
         # What went wrong is for the operator alone: it may name hosts and users.
-        _log.exception("the server isn't ready")
+        _log.exception("a part of the server isn't ready")
         return reason
     return _OK
 
@@ -111,6 +130,6 @@ def _answer(request: Request, found: Mapping[str, str]) -> Response:
     headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
     if not request.only_reads:
         return Response(405, {**headers, "Allow": "GET, HEAD"}, b"This is read with GET.\n")
-    is_well = all(state == _OK for state in found.values())
+    is_well = all(state == _OK for name, state in found.items() if name != _ARCHIVE)
     text = "".join(f"{name}: {state}\n" for name, state in found.items())
     return Response(200 if is_well else 503, headers, text.encode())

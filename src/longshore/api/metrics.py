@@ -99,7 +99,12 @@ _LOGICAL = Metric(
 _STORED = Metric(
     "longshore_stored_bytes",
     Kind.GAUGE,
-    "Layers and manifests, where what repositories share counts once",
+    "Layers and manifests in the data directory, where what repositories share counts once",
+)
+_ARCHIVED = Metric(
+    "longshore_archived_bytes",
+    Kind.GAUGE,
+    "What layers take in the archive directory, compressed where they are",
 )
 _PULLS = Metric(
     "longshore_repository_pulls_total",
@@ -135,18 +140,8 @@ _STARTED = Metric(
 
 METRICS: Final = (
     *(_BUILD, _REQUESTS, _DURATIONS, _RECEIVED, _SENT, _AUTHENTICATION_FAILURES, _EXPIRATIONS),
-    *(
-        _SPANS_DROPPED,
-        _DATABASE,
-        _REPOSITORIES,
-        _IMAGES,
-        _LOGICAL,
-        _STORED,
-        _PULLS,
-        _JOBS,
-        _OLDEST_JOB,
-        _BACKLOG,
-    ),
+    *(_SPANS_DROPPED, _DATABASE, _REPOSITORIES, _IMAGES, _LOGICAL, _STORED, _ARCHIVED, _PULLS),
+    *(_JOBS, _OLDEST_JOB, _BACKLOG),
     *(_CPU, _MEMORY, _FILES, _STARTED),
 )
 """Every metric there is."""
@@ -234,6 +229,7 @@ class MetricsPage:
         page.tell(_IMAGES, (((name,), count) for name, count in stock.images.items()))
         page.tell(_LOGICAL, _one(stock.logical_bytes))
         page.tell(_STORED, _one(stock.stored_bytes))
+        page.tell(_ARCHIVED, _one(stock.archived_bytes))
 
     def _tell_work(self, page: Page) -> None:
         counted = pulls.counts(self._context)

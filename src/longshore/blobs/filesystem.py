@@ -20,9 +20,9 @@ import re
 import sys
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longshore.blobs.directories import DurableDirectories, files_below, sync_directory
 from longshore.blobs.hashing import Hasher, HashMemory
 from longshore.blobs.store import (
     BlobMissing,
@@ -37,6 +37,7 @@ from longshore.names import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
 # Writers hash what they write with the algorithm that nearly every client names.
@@ -69,13 +70,11 @@ class FilesystemBlobStore:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A parent that may not be read was there before us.
         with contextlib.suppress(PermissionError):
-            _sync_directory(root.parent)
-        # The directories that are known to outlive a power cut. To find one there isn't enough:
-        # the process that made it may have died before it synced the parent.
-        self._durable = {root}
+            sync_directory(root.parent)
+        self._directories = DurableDirectories(root)
         self._sharded: set[Path] = set()
-        self._make_durable(self._uploads)
-        self._make_durable(self._blobs)
+        self._directories.make(self._uploads)
+        self._directories.make(self._blobs)
 
     def create(self, upload_id: str) -> None:
         """Begin an upload; see `BlobStore`."""
@@ -127,7 +126,7 @@ class FilesystemBlobStore:
                 self._go_on(upload_id, size, digest, path)
             else:
                 self._move(upload_id, size, digest, path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return location
 
     def _move(self, upload_id: str, size: int, digest: Digest, path: Path) -> None:
@@ -181,14 +180,14 @@ class FilesystemBlobStore:
 
     def locations(self) -> Iterator[Location]:
         """Walk over all blobs; see `BlobStore`."""
-        for path in _files_below(self._blobs):
+        for path in files_below(self._blobs):
             location = path.relative_to(self._root).as_posix()
             if _is_location(location):
                 yield Location(location)
 
     def uploads(self) -> Iterator[str]:
         """Walk over all uploads; see `BlobStore`."""
-        return (path.name for path in _files_below(self._uploads) if is_upload_id(path.name))
+        return (path.name for path in files_below(self._uploads) if is_upload_id(path.name))
 
     def _staged(self, upload_id: str) -> Path:
         if not is_upload_id(upload_id):
@@ -219,20 +218,11 @@ class FilesystemBlobStore:
         """Make all directories of blobs below `directory` at once: so they share one sync."""
         if directory in self._sharded:
             return
-        self._make_durable(directory)
+        self._directories.make(directory)
         for shard in _SHARDS:
             (directory / shard).mkdir(mode=0o700, exist_ok=True)
-        _sync_directory(directory)
+        sync_directory(directory)
         self._sharded.add(directory)
-
-    def _make_durable(self, directory: Path) -> None:
-        """Make `directory`, with those above it, so that it outlives a power cut."""
-        if directory in self._durable:
-            return
-        self._make_durable(directory.parent)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        _sync_directory(directory.parent)
-        self._durable.add(directory)
 
 
 class _FileWriter:
@@ -374,20 +364,3 @@ def _sync(file: int, path: Path) -> None:
         # to whoever tries again.
         path.unlink(missing_ok=True)
         raise
-
-
-def _sync_directory(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _files_below(directory: Path) -> Iterator[Path]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files_below(Path(entry.path))
-            else:
-                yield Path(entry.path)

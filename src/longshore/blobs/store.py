@@ -49,7 +49,7 @@ def is_upload_id(text: str) -> bool:
 
 
 def upload_of(location: Location) -> str:
-    """Return the id of the upload that made the blob at `location`.
+    """Return the id of the upload, or of the run of a job, that made the blob at `location`.
 
     Raises:
         ValueError: `location` doesn't end with the id of an upload.

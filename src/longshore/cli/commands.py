@@ -141,7 +141,7 @@ def env(settings: Settings) -> None:
 
 
 @app.command()
-@setting_options("data", "database_url", "layer_grace", "upload_lifetime")
+@setting_options("data", "archive_directory", "database_url", "layer_grace", "upload_lifetime")
 @click.option("--dry-run", is_flag=True, help="Tell what would go, and leave it.")
 def gc(settings: Settings, *, dry_run: bool) -> None:
     """Free what nobody needs any more.
@@ -151,7 +151,7 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
     from longshore.work.collector import Collector  # noqa: PLC0415
 
     count = freed = 0
-    with opened_context(settings) as context:
+    with opened_store(settings) as context:
         for garbage in Collector(context, dry_run=dry_run).run():
             count, freed = count + 1, freed + garbage.size
             click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
@@ -189,6 +189,20 @@ def opened_context(settings: Settings) -> Iterator[Context]:
         fail(f"The database can't be used: {error.orig}")
     finally:
         context.database.close()
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[Context]:
+    """Open the store, as `opened_context`, for a command that handles bytes of the archive."""
+    from longshore import server  # noqa: PLC0415
+    from longshore.blobs.archive import ArchiveUnavailable  # noqa: PLC0415
+
+    with opened_context(settings) as context:
+        server.check_archive(context)
+        try:
+            yield context
+        except ArchiveUnavailable as error:
+            fail(str(error))
 
 
 def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the server isn't loaded yet

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from longshore.cli.commands import OPTIONS, app, fail, opened_context, setting_options
+from longshore.cli.commands import (
+    OPTIONS,
+    app,
+    fail,
+    opened_context,
+    opened_store,
+    setting_options,
+)
 from longshore.cli.output import output_option, write_rows, write_thing
 from longshore.cli.values import moment
 from longshore.jobs.queue import State
@@ -54,7 +61,7 @@ def worker(settings: Settings) -> None:
         parts = tracing.parts(traced=settings.traces)
     except tracing.CannotTrace as error:
         fail(f"traces: {error}")
-    with closing(parts), opened_context(settings) as context:
+    with closing(parts), opened_store(settings) as context:
         if revision_of(context.database) != newest_revision():
             fail("The database is another version's. Start a server of this version first.")
         try:

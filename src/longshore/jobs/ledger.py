@@ -11,7 +11,7 @@ from longshore.jobs.queue import State
 from longshore.metadata import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import Connection, Row
 
@@ -98,6 +98,11 @@ def busy_keys(tx: Connection, kind: str) -> set[str]:
         _TABLE.c.kind == kind, _TABLE.c.key.is_not(None), _TABLE.c.state != State.DEAD
     )
     return set(tx.execute(query).scalars())
+
+
+def leases(tx: Connection, among: Collection[str]) -> set[str]:
+    """Return those of `among` that are leases of jobs which run."""
+    return set(tx.execute(select(_TABLE.c.lease).where(_TABLE.c.lease.in_(among))).scalars())
 
 
 def depths(tx: Connection) -> list[Depth]:

@@ -215,7 +215,7 @@ def renew(tx: Connection, job: Job, until: Millis) -> bool:
 
 
 def hold(tx: Connection, job: Job) -> None:
-    """Keep a job from being anybody else's until the transaction ends.
+    """Make sure, until the transaction ends, that a job is still its worker's.
 
     Raises:
         LeaseLost: somebody else has it by now. The transaction must be undone.

@@ -376,6 +376,8 @@ blobs = Table(
     Column("digest", String(140), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("location", String(512), nullable=False, unique=True),
+    # How many bytes it takes in the archive, if it lies there and not in the data directory.
+    Column("archived_size", BigInteger),
     Column("stored_at", BigInteger, nullable=False),
     UniqueConstraint("encryption_context", "digest"),
     sqlite_autoincrement=True,
@@ -390,8 +392,8 @@ layers = Table(
     Column("blob_id", _RowId, ForeignKey("blobs.id"), nullable=False, index=True),
     # As the manifest that referred to it last declared it; unknown before the first.
     Column("media_type", Text),
-    # When it was last uploaded, mounted or asked for, or lost an image: the grace time of the
-    # garbage collector runs from here.
+    # When it was last uploaded, mounted or asked for, or lost an image, to the archive too: the
+    # grace time of the garbage collector, and of the move to the archive, runs from here.
     Column("leased_at", BigInteger, nullable=False, index=True),
 )
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 
 from longshore.metadata.prepared import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection, Table
     from sqlalchemy.dialects import postgresql, sqlite
+
+Item = TypeVar("Item")
+
+# SQLite takes 32,766 parameters in a statement, and PostgreSQL's driver 65,535.
+_BATCH = 500
+
+
+def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield all items, as many at a time as a statement takes."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
 
 
 def insert_if_absent(connection: Connection, table: Table, **values: object) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from longshore.access.openid.keys import Keys
     from longshore.access.sealing import ServerKey
+    from longshore.blobs.archive import Archive
     from longshore.blobs.store import BlobStore
     from longshore.metadata.database import Database
 
@@ -60,6 +61,8 @@ class Context:
     clock: Clock = system_clock
     new_upload_id: Callable[[], str] = new_upload_id
     openid_keys: Keys = field(default_factory=NoKeys)
+    # Where the bytes of archived layers go; None where they stay.
+    archive: Archive | None = None
     # Whether a push to a repository that doesn't exist creates it where no template says so.
     creates_on_push: bool = False
     # Is entered, with an action and a resource, while it is decided on a permission.

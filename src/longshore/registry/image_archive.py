@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from longshore.registry import image_listings, repositories, storage_classes
+from longshore.registry.image_status import Status
 from longshore.registry.lifecycle_rules import StorageClass
-from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from longshore.names import Digest, Registry

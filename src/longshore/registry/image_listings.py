@@ -14,15 +14,15 @@ from sqlalchemy import Connection, Select, and_, exists, or_, select
 from longshore.errors import ImageNotFound, InvalidParameter
 from longshore.metadata import schema
 from longshore.names import Digest, is_tag
-from longshore.registry import images, repositories, storage_classes
+from longshore.registry import images, repositories
 from longshore.registry.image_batches import (
     ANY_DIGEST,
     API_TAG_MAX_LENGTH,
     TAG_PATTERN,
     ImageId,
 )
+from longshore.registry.image_status import Status, has_status, status_of
 from longshore.registry.slices import Position, Slice
-from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def list_ids(
     if status is TagStatus.UNTAGGED:
         query = query.where(tag.c.name.is_(None))
     if image_status is not None:
-        query = query.where(storage_classes.has_status(image_status))
+        query = query.where(has_status(image_status))
     if after is not None:
         last_id, last_tag = after
         # The first condition is what an index can use.
@@ -148,7 +148,7 @@ def list_images(
     if status is TagStatus.UNTAGGED:
         query = query.where(~tagged)
     if image_status is not None:
-        query = query.where(storage_classes.has_status(image_status))
+        query = query.where(has_status(image_status))
     if after is not None:
         query = query.where(image.c.id > after[0])
     with context.database.read() as tx:
@@ -190,7 +190,7 @@ def tag_names(
     query: Select[Any] = (
         select(tag.c.name)
         .join(schema.images, schema.images.c.id == tag.c.image_id)
-        .where(storage_classes.has_status(Status.ACTIVE))
+        .where(has_status(Status.ACTIVE))
         .order_by(tag.c.name)
         .limit(limit + 1)
     )
@@ -258,7 +258,7 @@ def _image(row: Row[Any], tags: dict[int, list[str]]) -> Image:
         size=row.size,
         pushed_at=row.pushed_at,
         last_pulled_at=row.last_pulled_at,
-        status=storage_classes.status_of(row),
+        status=status_of(row),
         archived_at=row.archived_at,
         activated_at=row.activated_at,
     )

@@ -24,8 +24,8 @@ from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
 from longshore.names import Digest
-from longshore.registry import layers, manifests, repositories, storage_classes
-from longshore.registry.storage_classes import Status
+from longshore.registry import image_status, layers, manifests, repositories, storage_classes
+from longshore.registry.image_status import Status, has_status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -73,7 +73,7 @@ _TAGGED = Prepared(select(schema.tags.c.image_id).where(*_IS_TAG))
 _SIZES = Prepared(
     select(schema.images.c.digest, schema.images.c.size).where(
         _IN_REPOSITORY,
-        storage_classes.has_status(Status.ACTIVE),
+        has_status(Status.ACTIVE),
         schema.images.c.digest.in_(bindparam("digests", expanding=True)),
     )
 )
@@ -160,7 +160,7 @@ def put(
             for each, holder in tagged.items()
             if image_id is None or holder != image_id
         }
-        status = None if image_id is None else storage_classes.find(tx, image_id)
+        status = None if image_id is None else image_status.find(tx, image_id)
         if status is Status.ACTIVE and not to_move:
             raise ImageAlreadyExists(computed, tag, repository, registry.account)
         for each, holder in to_move.items():
@@ -322,7 +322,7 @@ def _asked(registry: Registry, repository: str) -> dict[str, str]:
 
 
 def _stored(row: Record, tag: str | None) -> StoredManifest:
-    status = storage_classes.status_of(row)
+    status = status_of(row)
     if status is not Status.ACTIVE:
         raise ImageInaccessible(is_activating=status is Status.ACTIVATING)
     return StoredManifest(

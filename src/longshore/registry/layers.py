@@ -23,7 +23,7 @@ from longshore.metadata.prepared import Prepared
 from longshore.metadata.statements import insert_if_absent
 from longshore.names import Digest
 from longshore.registry import account_settings, repositories
-from longshore.registry.storage_classes import Status, has_status
+from longshore.registry.image_status import Status, has_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +47,8 @@ class Layer:
 
     Attributes:
         size: in bytes.
-        is_archived: whether all images that refer to it are archived, so that it can't be pulled.
+        is_archived: whether all images that refer to it are archived, or its bytes, so that it
+            can't be pulled.
     """
 
     digest: Digest
@@ -179,7 +180,11 @@ def attach(
 
 
 def lock_blob(tx: Connection, blob_id: int) -> Location | None:
-    """Keep a blob from being collected until the transaction ends; return its location if it is."""
+    """Keep a blob from being collected or archived until the transaction ends.
+
+    Returns:
+        Its location; None if it is gone, or lies in the archive.
+    """
     location = _LOCK_BLOB.value(tx, blob=blob_id)
     return None if location is None else Location(location)
 
@@ -190,7 +195,10 @@ def lease(tx: Connection, repository_id: int, digests: Iterable[str], now: int) 
 
 
 def missing(tx: Connection, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
-    """Return those of `digests` that the repository doesn't hold, in their order."""
+    """Return those of `digests` that the repository doesn't hold, in their order.
+
+    What lies in the archive is missing, too: no image may refer to it as it is.
+    """
     asked = [str(digest) for digest in digests]
     held = {row.digest for row in _HELD.all(tx, repository=repository_id, digests=asked)}
     return [digest for digest in digests if str(digest) not in held]
@@ -236,6 +244,7 @@ _LAYERS = select(
     schema.layers,
     schema.blobs.c.size,
     schema.blobs.c.location,
+    schema.blobs.c.archived_size,
     is_referenced().label("referenced"),
     _is_active.label("active"),
 ).join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
@@ -252,11 +261,15 @@ _ARE_THESE = (
     schema.layers.c.repository_id == bindparam("repository"),
     schema.layers.c.digest.in_(bindparam("digests", expanding=True)),
 )
-_HELD = Prepared(select(schema.layers.c.digest).where(*_ARE_THESE))
+_HELD = Prepared(
+    select(schema.layers.c.digest)
+    .join(schema.blobs, schema.blobs.c.id == schema.layers.c.blob_id)
+    .where(*_ARE_THESE, schema.blobs.c.archived_size.is_(None))
+)
 _LEASE = Prepared(update(schema.layers).where(*_ARE_THESE))
 _LOCK_BLOB = Prepared(
     select(schema.blobs.c.location)
-    .where(schema.blobs.c.id == bindparam("blob"))
+    .where(schema.blobs.c.id == bindparam("blob"), schema.blobs.c.archived_size.is_(None))
     .with_for_update(read=True, key_share=True)
 )
 
@@ -297,7 +310,7 @@ def _layer(row: Record) -> Layer:
         row.size,
         row.media_type,
         Location(row.location),
-        is_archived=bool(row.referenced and not row.active),
+        is_archived=bool(row.archived_size is not None or (row.referenced and not row.active)),
     )
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from longshore.errors import ImageStorageClassUpdateNotSupported, RepositoryNotFound
 from longshore.names import Digest
 from longshore.registry import (
+    image_status,
     images,
     lifecycle_images,
     lifecycle_policies,
@@ -297,8 +298,8 @@ class _Acting:
             if rule.action is Action.EXPIRE and found.subject is None:
                 self._expire(found, rule)
             elif rule.action is Action.TRANSITION and found.subject is not None:
-                status = storage_classes.find(self._tx, found.subject)
-                if status is storage_classes.Status.ARCHIVED:
+                status = image_status.find(self._tx, found.subject)
+                if status is image_status.Status.ARCHIVED:
                     self._archive(found, rule)
 
     def _archive(self, image: Image, rule: Rule) -> None:

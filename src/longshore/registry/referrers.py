@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from longshore.metadata import schema
 from longshore.names import Digest
-from longshore.registry import repositories, storage_classes
+from longshore.registry import repositories
+from longshore.registry.image_status import Status, has_status, status_of
 from longshore.registry.slices import Position, Slice
-from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -74,7 +74,7 @@ def list_of(
     if artifact_types:
         query = query.where(image.c.artifact_type.in_(list(artifact_types)))
     if status is not None:
-        query = query.where(storage_classes.has_status(status))
+        query = query.where(has_status(status))
     if after is not None:
         query = query.where(image.c.id > after[0])
     with context.database.read() as tx:
@@ -110,5 +110,5 @@ def _referrer(row: Row[Any]) -> Referrer:
         artifact_type=row.artifact_type,
         size=row.manifest_size,
         annotations=row.annotations or {},
-        status=storage_classes.status_of(row),
+        status=status_of(row),
     )

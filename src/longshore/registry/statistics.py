@@ -23,13 +23,16 @@ class Holdings:
         repositories: how many there are.
         images: how many there are, by their storage class.
         logical_bytes: the sizes of all layers of each repository and of all manifests, together.
-        stored_bytes: the same, where what several repositories share counts once.
+        stored_bytes: the same, where what several repositories share counts once, and without what
+            lies in the archive.
+        archived_bytes: what layers take in the archive.
     """
 
     repositories: int
     images: Mapping[str, int]
     logical_bytes: int
     stored_bytes: int
+    archived_bytes: int
 
 
 def take_stock(context: Context) -> Holdings:
@@ -46,7 +49,10 @@ def take_stock(context: Context) -> Holdings:
                 schema.layers, schema.blobs, layers.blob_id == blobs.id
             )
         ).scalar_one()
-        stored = tx.execute(select(func.sum(blobs.size))).scalar_one()
+        stored = tx.execute(
+            select(func.sum(blobs.size)).where(blobs.archived_size.is_(None))
+        ).scalar_one()
+        archived = tx.execute(select(func.sum(blobs.archived_size))).scalar_one()
         repositories = tx.execute(
             select(func.count()).select_from(schema.repositories)
         ).scalar_one()
@@ -56,4 +62,5 @@ def take_stock(context: Context) -> Holdings:
         images={row[0]: row[1] for row in by_class},
         logical_bytes=int(held or 0) + manifests,
         stored_bytes=int(stored or 0) + manifests,
+        archived_bytes=int(archived or 0),
     )

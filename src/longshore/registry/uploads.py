@@ -74,12 +74,15 @@ _END_UNCHANGED = Prepared(
         schema.uploads.c.size == bindparam("size"),
     )
 )
-_BLOB = select(schema.blobs.c.id, schema.blobs.c.location).where(
+_BLOB = select(schema.blobs.c.id, schema.blobs.c.location, schema.blobs.c.archived_size).where(
     schema.blobs.c.encryption_context == bindparam("context"),
     schema.blobs.c.digest == bindparam("digest"),
 )
 _FIND_BLOB = Prepared(_BLOB)
-_FIND_AND_LOCK_BLOB = Prepared(_BLOB.with_for_update(read=True, key_share=True))
+_FIND_AND_LOCK_BLOB = Prepared(
+    _BLOB.where(schema.blobs.c.archived_size.is_(None)).with_for_update(read=True, key_share=True)
+)
+_REPLACE = Prepared(update(schema.blobs).where(schema.blobs.c.id == bindparam("blob")))
 
 
 class UploadConflict(InvalidLayerPart):
@@ -362,7 +365,7 @@ def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -
         _check_unchanged(tx, caller, repository, upload)
         blob = _find_blob(tx, repository.encryption_context, digest)
     # The collector may take a blob while it is looked at; it can't take one that was just stored.
-    if blob is not None and _holds(context, blob.location):
+    if blob is not None and _holds(context, blob):
         with suppress(_BlobUnknown):
             return _deduplicate(context, caller, upload, digest)
     for _ in range(2):
@@ -412,11 +415,9 @@ def _store(
             stored_at=context.clock(),
         )
         blob = None if is_first else _find_blob(tx, encryption_context, digest)
-        if blob is not None and blob.location != own and not _holds(context, blob.location):
-            # Its bytes were lost with the disk they lay on: these take their place.
-            tx.execute(
-                update(schema.blobs).where(schema.blobs.c.id == blob.id).values(location=own)
-            )
+        if blob is not None and blob.location != own and not _holds(context, blob):
+            # Its bytes lie in the archive, or were lost with their disk: these take their place.
+            _REPLACE.run(tx, blob=blob.id, location=own, archived_size=None)
         is_new, location = _finish(context, tx, caller, upload, digest)
     if location != own:
         # Somebody stored the same bytes in the meantime.
@@ -440,7 +441,7 @@ def _finish(
         # Moved on, cancelled or expired since it was looked at: its bytes may be gone as well.
         _check_unchanged(tx, caller, repository, upload)
         raise _not_found(upload)
-    # Kept from being collected until the transaction ends.
+    # Kept from being collected or archived until the transaction ends.
     blob = _find_blob(tx, repository.encryption_context, digest, _FIND_AND_LOCK_BLOB)
     if blob is None:
         raise _BlobUnknown
@@ -485,10 +486,12 @@ def _find_blob(
     return statement.one_or_none(tx, context=encryption_context, digest=str(digest))
 
 
-def _holds(context: Context, location: str) -> bool:
-    """Tell whether the store still has the bytes that a row promises."""
+def _holds(context: Context, blob: Record) -> bool:
+    """Tell whether the store still has the bytes that a row promises, and not the archive."""
+    if blob.archived_size is not None:
+        return False
     try:
-        context.blobs.open(Location(location)).close()
+        context.blobs.open(Location(blob.location)).close()
     except BlobMissing:
         return False
     return True

@@ -8,7 +8,8 @@ What goes, and why nothing else can:
 - A blob that no repository holds. Its row is locked, looked at once more and deleted; only then
   are its bytes. Somebody who uploads the same bytes in between makes a new row and a new location.
 - Bytes without a row, which a killed process left. A row always comes before the bytes: an upload's
-  before its first byte, and a blob's in the transaction that ends the upload.
+  before its first byte, and a blob's in the transaction that ends the upload. Bytes that a job
+  writes, to the archive or back, bear the lease of its run, and the job has it for as long.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import itertools
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import and_, delete, exists, select, true
+from sqlalchemy import and_, delete, exists, func, select, true
 
 from longshore.blobs.store import Location, upload_of
+from longshore.jobs import ledger
 from longshore.metadata import schema
+from longshore.metadata.statements import batches
 from longshore.registry.layers import is_referenced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import ColumnElement
 
@@ -36,10 +39,7 @@ if TYPE_CHECKING:
 
 JOB = "garbage collection"
 
-_BATCH = 500
 _log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
 
 
 class Kind(StrEnum):
@@ -68,6 +68,16 @@ class Garbage:
     reason: str
 
 
+class Place(Protocol):
+    """Where blobs lie: the data directory, or the archive."""
+
+    def locations(self) -> Iterator[Location]:
+        """Walk over all blobs."""
+
+    def delete(self, location: Location) -> None:
+        """Remove a blob."""
+
+
 class Collector:
     """Finds garbage and takes it.
 
@@ -88,7 +98,9 @@ class Collector:
         yield from self._layers(now - retention.unreferenced_layers)
         yield from self._blobs(now - retention.unreferenced_layers)
         yield from self._stray_uploads()
-        yield from self._stray_blobs(untouched_since)
+        yield from self._stray_blobs(self._context.blobs, untouched_since)
+        if self._context.archive is not None:
+            yield from self._stray_blobs(self._context.archive, untouched_since)
 
     def _uploads(self, untouched_since: Millis) -> Iterator[Garbage]:
         table = schema.uploads
@@ -114,7 +126,7 @@ class Collector:
                 .order_by(table.c.repository_id)
             ).all()
         for repository_id, group in itertools.groupby(rows, key=lambda row: row.repository_id):
-            for batch in _batches(row.digest for row in group):
+            for batch in batches(row.digest for row in group):
                 digests = batch if self._dry_run else self._take_layers(repository_id, batch, idle)
                 for digest in digests:
                     yield Garbage(Kind.LAYER, digest, 0, "no image of its repository refers to it")
@@ -136,8 +148,15 @@ class Collector:
             is_referenced() | (layer.c.leased_at >= lease_over_since),
         )
         with self._context.database.read() as tx:
-            rows = tx.execute(select(table.c.id, table.c.digest, table.c.size).where(~needed)).all()
-        for batch in _batches(rows):
+            rows = tx.execute(
+                # What it takes where it lies.
+                select(
+                    table.c.id,
+                    table.c.digest,
+                    func.coalesce(table.c.archived_size, table.c.size).label("size"),
+                ).where(~needed)
+            ).all()
+        for batch in batches(rows):
             taken = {row.id for row in batch}
             if not self._dry_run:
                 taken = self._take_blobs([row.id for row in batch])
@@ -158,46 +177,52 @@ class Collector:
             rows = tx.execute(
                 delete(table)
                 .where(table.c.id.in_(free), ~held)
-                .returning(table.c.id, table.c.location)
+                .returning(table.c.id, table.c.location, table.c.archived_size)
             ).all()
         for row in rows:
-            self._context.blobs.delete(Location(row.location))
+            place = self._context.blobs if row.archived_size is None else self._context.archive
+            # Without an archive, its bytes are for a process to take that has it.
+            if place is not None:
+                place.delete(Location(row.location))
         return {row.id for row in rows}
 
     def _stray_uploads(self) -> Iterator[Garbage]:
         table = schema.uploads
-        for batch in _batches(self._context.blobs.uploads()):
+        for batch in batches(self._context.blobs.uploads()):
             with self._context.database.read() as tx:
                 known = set(tx.execute(select(table.c.id).where(table.c.id.in_(batch))).scalars())
+                known |= ledger.leases(tx, batch)
             for upload_id in batch:
                 if upload_id not in known:
                     if not self._dry_run:
                         self._context.blobs.discard(upload_id)
                     yield Garbage(Kind.STRAY, upload_id, 0, "bytes of an upload that is over")
 
-    def _stray_blobs(self, untouched_since: Millis) -> Iterator[Garbage]:
+    def _stray_blobs(self, place: Place, untouched_since: Millis) -> Iterator[Garbage]:
         uploads, blobs = schema.uploads, schema.blobs
         # A run has taken the others by now.
         lasting = uploads.c.touched_at >= untouched_since if self._dry_run else true()
-        for batch in _batches(self._context.blobs.locations()):
-            uploading = {upload_of(location): location for location in batch}
-            # In this order: an upload's row becomes a blob's row, and never the other way round.
+        for batch in batches(place.locations()):
+            makers = list({upload_of(location) for location in batch})
+            # In this order: an upload's row becomes a blob's row, and never the other way round. So
+            # does the run of a job.
             with self._context.database.read() as tx:
                 unfinished = set(
                     tx.execute(
-                        select(uploads.c.id).where(uploads.c.id.in_(list(uploading)), lasting)
+                        select(uploads.c.id).where(uploads.c.id.in_(makers), lasting)
                     ).scalars()
                 )
+                unfinished |= ledger.leases(tx, makers)
             with self._context.database.read() as tx:
                 known = set(
                     tx.execute(
                         select(blobs.c.location).where(blobs.c.location.in_(batch))
                     ).scalars()
                 )
-            for upload_id, location in uploading.items():
-                if upload_id not in unfinished and location not in known:
+            for location in batch:
+                if upload_of(location) not in unfinished and location not in known:
                     if not self._dry_run:
-                        self._context.blobs.delete(location)
+                        place.delete(location)
                     yield Garbage(Kind.STRAY, location, 0, "bytes that no row names")
 
 
@@ -209,9 +234,3 @@ def collect(context: Context, work: Work) -> None:
         work.check()
     if count:
         _log.info("garbage collection: took %d things and freed %d bytes", count, freed)
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, _BATCH)):
-        yield batch

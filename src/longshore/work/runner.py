@@ -85,7 +85,7 @@ class Work:
             raise Interrupted
 
     def hold(self, tx: Connection) -> None:
-        """Make sure, in a transaction that writes effects, that the job is nobody else's.
+        """Make sure, in a transaction that writes some effects, that the job is still ours.
 
         Raises:
             LeaseLost: it is somebody else's by now; the transaction must be undone.

@@ -10,9 +10,11 @@ from sqlalchemy import text
 from longshore.api.health import Health
 from longshore.api.http import Request
 from longshore.api.workers import Workers
+from tests.support.cold import with_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from longshore.api.http import Response
     from longshore.registry.context import Context
@@ -125,3 +127,37 @@ def test_what_does_not_answer_is_not_waited_for(context: Context, workers: Worke
 def test_health_is_only_read(context: Context, workers: Workers) -> None:
     response = asyncio.run(Health(context, workers).live(request("POST")))
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_an_archive_that_is_away_is_told_and_the_server_is_ready(
+    context: Context, workers: Workers, tmp_path: Path
+) -> None:
+    context = with_archive(context, tmp_path)
+    response = ready(Health(context, workers))
+    assert (response.status, response.body) == (
+        200,
+        b"store: ok\ndatabase: ok\nschema: ok\narchive: ok\n",
+    )
+    (tmp_path / "cold" / "database.id").unlink()
+    response = ready(Health(context, workers))
+    assert response.status == 200
+    assert response.body.endswith(b"archive: can't be used\n")  # type: ignore[union-attr]
+
+
+def test_the_store_does_not_wait_for_an_archive_that_does_not_answer(
+    context: Context, workers: Workers
+) -> None:
+    release = threading.Event()
+    part = Broken(held=release)
+
+    async def ask(health: Health) -> list[Response]:
+        try:
+            return [await health.ready(request()) for _ in range(2)]
+        finally:
+            release.set()
+
+    health = Health(broken(context, archive=part), workers, kept=0, patience=0.5)
+    answers = asyncio.run(ask(health))
+    told = b"store: ok\ndatabase: ok\nschema: ok\narchive: doesn't answer\n"
+    assert [(each.status, each.body) for each in answers] == [(200, told)] * 2
+    assert part.looks == 1

@@ -16,7 +16,7 @@ SHARED = layer("what all images stand on")
 
 
 def test_an_empty_store_holds_nothing(context: Context) -> None:
-    assert take_stock(context) == Holdings(0, {}, 0, 0)
+    assert take_stock(context) == Holdings(0, {}, 0, 0, 0)
 
 
 def test_what_repositories_share_counts_once_and_for_each(context: Context) -> None:

@@ -34,9 +34,9 @@ from longshore.registry import (
 )
 from longshore.registry.image_batches import ImageId
 from longshore.registry.image_listings import TagStatus
+from longshore.registry.image_status import Status
 from longshore.registry.lifecycle_rules import StorageClass
 from longshore.registry.mutability import Mode, TagMutability
-from longshore.registry.storage_classes import Status
 from tests.support.images import artifact, layer, oci_image, oci_index
 from tests.support.pushing import (
     REGISTRY,
@@ -104,7 +104,7 @@ def told(context: Context) -> list[dict[str, Any]]:
 
 def keys_of_jobs(context: Context) -> list[str | None]:
     with context.database.read() as tx:
-        return [job.key for job in ledger.list_some(tx) if job.kind == storage_classes.JOB]
+        return [job.key for job in ledger.list_some(tx) if job.kind == storage_classes.RESTORATION]
 
 
 # --- There and back -------------------------------------------------------------------------------

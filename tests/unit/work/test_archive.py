@@ -62,7 +62,7 @@ def classes(context: Context) -> set[tuple[str, bool]]:
 
 def count_jobs(context: Context) -> int:
     with context.database.read() as tx:
-        return len([job for job in ledger.list_some(tx) if job.kind == archive.JOB])
+        return len([job for job in ledger.list_some(tx) if job.kind == archive.RESTORATION])
 
 
 def test_a_job_makes_an_image_active_with_all_that_come_with_it(
@@ -82,7 +82,8 @@ def test_a_job_whose_worker_died_is_done_by_another_one(
     context: Context, clock: FakeClock, runner: Runner
 ) -> None:
     with context.database.write() as tx:
-        assert take(tx, archive.JOB, archive.TERMS, "who dies", clock.now) is not None
+        terms = archive.TERMS_OF_RESTORATION
+        assert take(tx, archive.RESTORATION, terms, "who dies", clock.now) is not None
     runner.run_due()
     assert classes(context) == {("ARCHIVE", True)}
     clock.advance(MINUTE)

@@ -11,9 +11,9 @@ from longshore.names import is_tag
 from longshore.registry import image_archive, image_batches, image_listings, images, referrers
 from longshore.registry.image_batches import API_TAG_MAX_LENGTH, Failure, ImageId
 from longshore.registry.image_listings import TagStatus
+from longshore.registry.image_status import Status
 from longshore.registry.lifecycle_rules import StorageClass
 from longshore.registry.pulls import PulledImage
-from longshore.registry.storage_classes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
