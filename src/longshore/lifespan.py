@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 
-    from longshore.api.app import Answer, App
+    from longshore.api.app import Answer
     from longshore.api.http import Receive, Scope, Send
 
 
@@ -15,7 +15,7 @@ class Lifespan:
     """What a server of ASGI is handed.
 
     Args:
-        app: answers requests.
+        app: answers requests; if it can do so at once, it has `begin`, as `App` has.
         scheme: how clients reach the server: `https`, where a proxy speaks it for us, too.
         start: is called before the first request.
         stop: is called after the last one.
@@ -23,12 +23,14 @@ class Lifespan:
 
     def __init__(
         self,
-        app: App,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
         scheme: str,
         start: Callable[[], None],
         stop: Callable[[], Awaitable[None]],
     ) -> None:
         self._app = app
+        self._begin: Callable[..., Coroutine[Any, Any, Answer] | None] | None
+        self._begin = getattr(app, "begin", None)
         self._scheme = scheme
         self._start = start
         self._stop = stop
@@ -49,5 +51,7 @@ class Lifespan:
         self, scope: MutableMapping[str, Any], receive: Receive
     ) -> Coroutine[Any, Any, Answer] | None:
         """See `longshore.at_once.Application`."""
+        if self._begin is None:
+            return None
         scope["scheme"] = self._scheme
-        return self._app.begin(scope, receive)
+        return self._begin(scope, receive)
