@@ -181,23 +181,22 @@ class AnswersAtOnce(HttpToolsProtocol):
         self._start_asgi_task(cycle, app)
 
     def _answer_at_once(self) -> None:
-        scope, body = cast("dict[str, Any]", self.scope), self._body
-        scope["extensions"] = {WHOLE_BODY: lambda: body}
-        begun = self._begin(scope, _nothing_more)
-        if begun is None:
-            self._start_put_off()
-            return
         context = copy_context()
         try:
-            left = self._answer_or_rest(begun, context)
+            left = self._answer_or_rest(context)
         except Exception as error:  # noqa: BLE001 - the task fails by it, and uvicorn tells
             left = partial(_fail, error)
         self._is_put_off = False
         if left is not None:
             context.run(self._start, left)
 
-    def _answer_or_rest(self, begun: Coroutine[Any, Any, Answer], context: Context) -> Any:  # noqa: ANN401
+    def _answer_or_rest(self, context: Context) -> Any:  # noqa: ANN401 - an application of ASGI
         """Answer a request, or return the application of ASGI that does what is left to do."""
+        scope, body = cast("dict[str, Any]", self.scope), self._body
+        scope["extensions"] = {WHOLE_BODY: lambda: body}
+        begun = self._begin(scope, _nothing_more)
+        if begun is None:
+            return self.app
         try:
             waits_for = context.run(begun.send, None)
         except StopIteration as ended:

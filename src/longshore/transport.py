@@ -38,7 +38,7 @@ from longshore.direct_body import WORTH_READING, DirectBody, wake
 from longshore.parsed_body import ParsedBody
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from uvicorn import _types as asgi
     from uvicorn.config import Config
@@ -56,8 +56,8 @@ being answered, as a `DirectBody` or a `ParsedBody`, or None where there is none
 gave before is the beginning of the body; nothing may be received after it."""
 
 WHOLE_ANSWER = "longshore.response.whole"
-"""An extension of our own: a function of status, lines of the headers and body (empty to HEAD) that
-sends an answer and returns True, or does nothing and returns False: then messages have to."""
+"""An extension of our own: a function of status, headers and body (empty to HEAD) that sends an
+answer and returns True, or does nothing and returns False: then messages have to."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 # What a thread sends before others have their turn.
@@ -212,13 +212,16 @@ class Connection(AnswersAtOnce):
         self,
         cycle: RequestResponseCycle,
         status: int,
-        lines: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
     ) -> bool:
         self._end_direct_body()
         may_wait = self.flow.write_paused or self.transport.is_closing() or cycle.disconnected
         if may_wait or cycle.response_started or not cycle.keep_alive:
             return False
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        if lines.count(b"\r") != len(headers) or lines.count(b"\n") != len(headers):
+            raise RuntimeError("Invalid HTTP header")
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         self.transport.write(self.head(status, lines) + body)

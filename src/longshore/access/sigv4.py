@@ -348,10 +348,15 @@ def _encoded(signed_headers: tuple[str, ...]) -> tuple[bytes, ...]:
     return tuple(name.encode() for name in signed_headers)
 
 
+@lru_cache(_REMEMBERED)
+def _encoded_set(signed_headers: tuple[str, ...]) -> frozenset[bytes]:
+    return frozenset(_encoded(signed_headers))
+
+
 def _require_coverage(
     headers: Mapping[bytes, bytes], signed_headers: tuple[str, ...], date_header: bytes
 ) -> None:
-    signed = frozenset(_encoded(signed_headers))
+    signed = _encoded_set(signed_headers)
     required = {name for name in headers if name.startswith(b"x-amz-")}
     required |= {b"host", date_header}
     if required <= signed <= headers.keys():

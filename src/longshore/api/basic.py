@@ -35,7 +35,7 @@ def read_basic(request: Request) -> BasicCredentials | None:
     Raises:
         UnrecognizedClient: there are others. They don't make anybody anonymous.
     """
-    headers = [value for key, value in request.headers if key == b"authorization"]
+    headers = request.all_headers(b"authorization")
     if not headers:
         return None
     scheme, _, parameter = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")

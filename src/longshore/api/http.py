@@ -128,6 +128,7 @@ class Request:
         self._direct_body: DirectBody | None = None
         self._came_at = time.perf_counter()
         self._id = ""
+        self._head: RequestHead | None = None
 
     @property
     def id(self) -> str:
@@ -204,10 +205,11 @@ class Request:
         return cast("asyncio.Event", self.extensions[_STOPPING])
 
     def head(self) -> RequestHead:
-        """Return what a signature covers."""
-        return RequestHead(
-            self.method, self.raw_path.partition(b"?")[0], self.raw_query, self.headers
-        )
+        """Return what a signature covers, one and the same each time."""
+        if self._head is None:
+            path = self.raw_path.partition(b"?")[0]
+            self._head = RequestHead(self.method, path, self.raw_query, self.headers)
+        return self._head
 
     @property
     def user_agent(self) -> str | None:
@@ -316,8 +318,13 @@ class Request:
         """
         if (self.content_length or 0) > limit:
             raise _too_large(limit)
-        chunks: list[bytes] = []
-        size = 0
+        # Most bodies come in one piece.
+        first = b"" if self._is_read else await self._next_chunk()
+        chunks, size = [first], len(first)
+        if size > limit:
+            raise _too_large(limit)
+        if self._is_read:
+            return first
         async for chunk in self.chunks():
             size += len(chunk)
             if size > limit:
@@ -366,7 +373,8 @@ class StreamBody:
     pieces: AsyncGenerator[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each request has one, and freezing costs more than all that is in it.
+@dataclass(slots=True)
 class Response:
     """An answer. Its Content-Length comes from the body unless a header says it."""
 
@@ -374,10 +382,10 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | FileBody | StreamBody = b""
 
-    def with_headers(self, **headers: str) -> Response:
-        """Return the same answer with further headers; `_` in their names stands for `-`."""
-        more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Response(self.status, self.headers | more, self.body)
+    def with_header(self, name: str, value: str) -> Response:
+        """Add a header, and return the answer."""
+        self.headers[name] = value
+        return self
 
     def length_to(self, request: Request) -> int:
         """Return how many bytes of a body the client is to get; 0 where nobody knows."""
@@ -440,13 +448,13 @@ class Response:
         elif isinstance(body, FileBody) and body.length <= _SMALL:
             read = _read_from_memory(body)
             body = await workers.run(_read, body) if read is None else read
+        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         if (
             isinstance(body, bytes)
             and _WHOLE_ANSWER in request.extensions
-            and request.extensions[_WHOLE_ANSWER](self.status, _lines(headers), body)
+            and request.extensions[_WHOLE_ANSWER](self.status, encoded, body)
         ):
             return
-        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body})

@@ -105,7 +105,8 @@ class Need:
         return cls(action, resource, registry, name, values)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each request has them, and freezing costs more than all that is in them.
+@dataclass(slots=True)
 class Surroundings:
     """What policies may ask of a request besides who wants what.
 
@@ -183,7 +184,7 @@ def explain(
     return _gather(context, principal, need, surroundings).explain()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Question:
     """All that one decision depends on."""
 

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
@@ -32,8 +32,7 @@ _Named: TypeAlias = tuple[Registry, str]
 _BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class PulledImage:
+class PulledImage(NamedTuple):
     """An image that somebody got the manifest of."""
 
     registry: Registry

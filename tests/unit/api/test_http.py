@@ -174,8 +174,9 @@ def test_a_body_comes_in_pieces() -> None:
 
 def test_a_body_as_large_as_the_limit_is_taken_and_a_larger_one_is_not() -> None:
     assert body(request(piece(b"abc", more=False)), limit=3) == b"abc"
-    with pytest.raises(RequestEntityTooLarge, match="may have at most 3 bytes"):
-        body(request(piece(b"ab"), piece(b"cd")), limit=3)
+    for pieces in ([piece(b"ab"), piece(b"cd")], [piece(b"abcd")], [piece(b"abcd", more=False)]):
+        with pytest.raises(RequestEntityTooLarge, match="may have at most 3 bytes"):
+            body(request(*pieces), limit=3)
 
 
 def test_an_announced_body_too_large_is_not_waited_for() -> None:
@@ -235,11 +236,16 @@ def test_a_client_that_was_too_slow_is_sent_away(workers: Workers) -> None:
     assert (b"connection", b"close") in start["headers"]
 
 
-def test_headers_are_added_to_a_copy() -> None:
-    response = Response(200, {"A": "1"})
+def test_a_header_is_added_to_those_that_there_are() -> None:
+    response = Response(200, {"A": "1"}, b"x")
+    assert response.with_header("X-B", "2") is response
+    assert (response.headers, response.body) == ({"A": "1", "X-B": "2"}, b"x")
 
-    assert response.with_headers(X_B="2").headers == {"A": "1", "X-B": "2"}
-    assert response.headers == {"A": "1"}
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nx: y", "a\rx: y"])
+def test_no_value_begins_a_header_of_its_own(value: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        Response(200, {"A": value}).whole(request())
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 3_000_000), (5, 10), (2_999_999, 1), (7, 0)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from longshore.access.policy.documents import Grammar, Policy
 from longshore.access.policy.principals import UNBOUND, Bindings, Grant
@@ -72,9 +72,13 @@ class Outcome(Enum):
 
 
 class Reason(Enum):
-    """Why a decision is as it is: its outcome, and the end of AWS's sentence.
+    """Why a decision is as it is.
 
     IAM User Guide, "Troubleshoot access denied error messages".
+
+    Attributes:
+        outcome: what came out.
+        words: the end of AWS's sentence; `{action}` stands for the action.
     """
 
     DENIED_BY_IDENTITY = Outcome.EXPLICIT_DENY, "with an explicit deny in an identity-based policy"
@@ -104,15 +108,9 @@ class Reason(Enum):
         "because the administrator of the server may do everything",
     )
 
-    @property
-    def outcome(self) -> Outcome:
-        """What came out."""
-        return self.value[0]
-
-    @property
-    def words(self) -> str:
-        """The end of the sentence; `{action}` stands for the action."""
-        return self.value[1]
+    def __init__(self, outcome: Outcome, words: str) -> None:
+        self.outcome: Final = outcome
+        self.words: Final = words
 
 
 @dataclass(frozen=True, slots=True)

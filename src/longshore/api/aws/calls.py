@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 Output: TypeAlias = "dict[str, Any]"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each request has one, and freezing costs more than all that is in it.
+@dataclass(slots=True)
 class Call:
     """One call.
 
     Attributes:
-        context: the store.
+        context: the store, as it may be asked at the moment.
         hosts: the names under which the server is known.
         principal: who calls.
         signed_with: what the request was signed with, None where it needn't be signed.

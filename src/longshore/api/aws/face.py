@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.sigv4 import read_signature
@@ -23,6 +21,7 @@ from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from longshore.access.sigv4 import Signature, SignatureVerifier
     from longshore.api.attempts import Attempts
@@ -48,7 +47,9 @@ _SMALL_BODY = 16 * 1024
 # All that a stranger may send: a token of 20,000 characters, and a session policy.
 _LARGEST_UNSIGNED_BODY = 64 * 1024
 
-# What a need takes in memory, in bytes, beside what the request itself said.
+# What is remembered of a request takes so many bytes, for each byte of it and for each need. An
+# empty list in a list is three bytes of JSON and sixty of memory.
+_SIZE_OF_MEMBERS = 20
 _SIZE_OF_NEED = 1024
 
 _FORM = "application/x-www-form-urlencoded"
@@ -121,18 +122,19 @@ class AwsFace:
                 response,
                 is_failure=is_failure,
             )
-        return response.with_headers(x_amzn_RequestId=request.id)
+        return response.with_header("x-amzn-RequestId", request.id)
 
     def answer_to_failure(self, request: Request) -> Response:
         """Tell the client that the server failed, and where its operator can read why."""
         error = Server(f"The server failed. Its log tells why, under the request id {request.id}.")
         response = self._api_of(request).refusal(error, request.id)
-        return response.with_headers(x_amzn_RequestId=request.id)
+        return response.with_header("x-amzn-RequestId", request.id)
 
     def _api_of(self, request: Request) -> Api:
+        if request.header(b"x-amz-target") is not None:
+            return self._json_api
         content_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
-        is_form = request.header(b"x-amz-target") is None and content_type == _FORM
-        return self._unsigned_api if is_form else self._json_api
+        return self._unsigned_api if content_type == _FORM else self._json_api
 
     async def _answer(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -143,24 +145,25 @@ class AwsFace:
         _refuse_encoding(request)
         largest = exchange.api.largest_body(request)
 
-        def admit(context: Context) -> Call:
-            return self._authenticate(context, exchange, signature)
+        def watch() -> AbstractContextManager[None]:
+            return self._attempts.watch(request.client_address, signature.access_key_id)
 
-        with self._attempts.watch(request.client_address, signature.access_key_id):
-            announced = request.content_length
-            if announced is None or announced > _SMALL_BODY:
-                # Only who has a key may send what takes memory.
-                await self._credentials(signature)
-            exchange.body = await request.body(largest)
-            exchange.operation = exchange.api.operation_name(request, exchange.body)
-            call = exchange.call = await self._quickly(admit, is_small=_is_small(exchange))
-        operation = exchange.api.operation(exchange.operation)
-
-        def perform(context: Context) -> Response:
+        def serve(context: Context) -> Response:
+            with watch():
+                call = exchange.call = self._authenticate(context, exchange, signature)
+            operation = exchange.api.operation(str(exchange.operation))
             return self._perform(exchange, operation, call, context)
 
-        is_quick = operation.only_reads or operation.only_computes
-        return await self._quickly(perform, is_small=is_quick and _is_small(exchange))
+        announced = request.content_length
+        if announced is None or announced > _SMALL_BODY:
+            # Only who has a key may send what takes memory.
+            with watch():
+                await self._credentials(signature)
+        exchange.body = await request.body(largest)
+        exchange.operation = exchange.api.operation_name(request, exchange.body)
+        operation = exchange.api.operations.get(exchange.operation)
+        is_quick = operation is None or operation.only_reads or operation.only_computes
+        return await self._quickly(serve, is_small=is_quick and _is_small(exchange))
 
     async def _answer_unsigned(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -225,15 +228,17 @@ class AwsFace:
     async def _quickly(self, function: Callable[[Context], Result], *, is_small: bool) -> Result:
         """Call a function on the event loop if it is small and memory is enough, else elsewhere."""
         if is_small:
-            with suppress(NotInMemory):
+            try:
                 return self._without_waiting.run(function)
+            except NotInMemory:
+                pass
         return await self._workers.run(function, self._context)
 
     def _perform(
         self, exchange: Exchange, operation: Operation, call: Call, context: Context
     ) -> Response:
         """Let the caller have what the request asks for, if they may."""
-        call = replace(call, context=context, pulled=[])
+        call.context, call.pulled = context, []
         api, name = exchange.api, str(exchange.operation)
         asked = (api.name, name, call.region, exchange.body_sha256)
 
@@ -245,11 +250,11 @@ class AwsFace:
             return api.serialize(name, exchange.output), call.pulled
 
         is_remembered = operation.only_reads and _is_small(exchange)
-        if is_remembered:
-            exchange.needs = context.memory.answer(
-                ("needs", call.caller, *asked),
-                find_needs,
-                lambda needs: len(exchange.body) + _SIZE_OF_NEED * len(needs),
+        if is_remembered or (operation.only_computes and _is_small(exchange)):
+            exchange.members, exchange.needs = context.memory.answer(
+                ("request", call.caller, *asked),
+                lambda: (exchange.members, find_needs()),
+                lambda known: len(exchange.body) * _SIZE_OF_MEMBERS + len(known[1]) * _SIZE_OF_NEED,
             )
         else:
             exchange.needs = find_needs()

@@ -21,7 +21,7 @@ __all__ = ["DEFAULT_PAGE", "Call", "Output", "Page", "read_digest", "refuse_pagi
 DEFAULT_PAGE = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call(calls.Call):
     """One call."""
 

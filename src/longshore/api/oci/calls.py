@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from longshore.registry.context import Caller, Context
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each request has one, and freezing costs more than all that is in it.
+@dataclass(slots=True)
 class Call:
     """One request.
 

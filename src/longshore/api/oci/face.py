@@ -183,7 +183,7 @@ def _authorize(
 
 
 def _versioned(response: Response) -> Response:
-    return response.with_headers(Docker_Distribution_Api_Version="registry/2.0")
+    return response.with_header("Docker-Distribution-Api-Version", "registry/2.0")
 
 
 def _find_route(request: Request, *, is_anonymous: bool) -> tuple[Route, str, str]:

@@ -107,7 +107,7 @@ def _find(call: Call) -> StoredManifest:
 
 def _accepted(call: Call) -> tuple[str, ...]:
     """Return the media types that the client accepts; none where it accepts anything."""
-    return _read_accept(tuple(value for key, value in call.request.headers if key == b"accept"))
+    return _read_accept(call.request.all_headers(b"accept"))
 
 
 # Each client sends the same header with each request.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from longshore.api.http import Response, decode_segment
@@ -82,7 +83,12 @@ class Route:
             actions += self.also.actions
         if not name:
             return [Need.on_all(registry, action) for action in actions]
-        return [Need.on(registry, name, action) for action in actions]
+        return [_need(registry, name, action) for action in actions]
+
+
+@lru_cache(4096)
+def _need(registry: Registry, name: str, action: str) -> Need:
+    return Need.on(registry, name, action)
 
 
 def _route(
@@ -159,6 +165,8 @@ _ARGUMENTS = {
 }
 
 
+# A path tells nothing but this, and clients ask for the same ones again and again.
+@lru_cache(4096)
 def find_route(method: str, path: str) -> tuple[Route, str, str]:
     """Return the route of a request, the repository's name and the last part of the path.
 
