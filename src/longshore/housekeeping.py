@@ -11,7 +11,7 @@ from longshore.events.lines import Lines
 from longshore.events.webhooks import Webhook, read_secret
 from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
-from longshore.work import archive, collector, event_delivery, lifecycle
+from longshore.work import archive, collector, event_delivery, lifecycle, recycle_bin
 from longshore.work.event_delivery import Courier, Keeping, Outbox
 from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from longshore.settings import Settings
 
 _FORGETTING_INTERVAL = HOUR
+# Also where there is no recycle bin any more: it may have been full.
+_EMPTYING_INTERVAL = HOUR
 
 
 def create_runner(
@@ -52,6 +54,7 @@ def create_runner(
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context), terms=lifecycle.TERMS_OF_PREVIEW
         ),
+        recycle_bin.JOB: Handler(partial(recycle_bin.empty, context), terms=Terms(attempts=3)),
         archive.JOB: Handler(partial(archive.restore, context), terms=archive.TERMS),
         event_delivery.JOB: Handler(
             Courier(context, receivers).run,
@@ -63,6 +66,7 @@ def create_runner(
     intervals = {
         collector.JOB: round(settings.collect_interval * SECOND),
         lifecycle.ROUND: round(settings.lifecycle_interval * SECOND),
+        recycle_bin.JOB: _EMPTYING_INTERVAL,
         event_delivery.FORGETTING: _FORGETTING_INTERVAL,
     }
     rounds = {kind: interval for kind, interval in intervals.items() if interval > 0}
