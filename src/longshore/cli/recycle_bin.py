@@ -32,7 +32,7 @@ _REGISTRY = ("data", "database_url", "account", "region")
 _AUDIT = ("audit", "audit_file", "audit_file_size", "audit_files_kept")
 _LISTED = ("repository", "digest", "tags", "size", "media_type", "deleted", "by", "until")
 _RESTORED = ("digest", "tags", "outcome")
-_PAGE = 500
+_PAGE = 5_000
 
 
 def _read_digest(ctx: click.Context, param: click.Parameter, value: str) -> Digest:
@@ -213,7 +213,7 @@ def _entries(
     from longshore.registry import recycle_bin  # noqa: PLC0415
 
     now = context.clock()
-    since = 0 if period is None else now - period
+    since = None if period is None else now - period
     after = None
     while True:
         with context.database.read() as tx:
