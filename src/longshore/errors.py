@@ -514,6 +514,13 @@ class ImageInaccessible(ImageNotFound):
         )
 
 
+class ImageNotInRecycleBin(ImageNotFound):
+    """The recycle bin, which ECR hasn't, doesn't have the image, or its time is over."""
+
+    def __init__(self, message: str) -> None:
+        RegistryError.__init__(self, message)
+
+
 class ImageStorageClassUpdateNotSupported(RegistryError):
     """An index that isn't archived refers to the image that is to be archived."""
 

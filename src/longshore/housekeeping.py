@@ -11,7 +11,7 @@ from longshore.events.lines import Lines
 from longshore.events.webhooks import Webhook, read_secret
 from longshore.jobs.queue import Terms
 from longshore.outbound import Reach, Url
-from longshore.work import archive, collector, event_delivery, lifecycle
+from longshore.work import archive, collector, event_delivery, lifecycle, recycle_bin
 from longshore.work.event_delivery import Courier, Keeping, Outbox
 from longshore.work.runner import Handler, Runner
 from longshore.work.schedule import Schedule
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _FORGETTING_INTERVAL = HOUR
 _ARCHIVE_INTERVAL = HOUR
+# Also where there is no recycle bin any more: it may have been full.
+_EMPTYING_INTERVAL = HOUR
 
 
 def create_runner(
@@ -59,6 +61,7 @@ def create_runner(
         lifecycle.PREVIEW: Handler(
             partial(lifecycle.fill_preview, context, trail), terms=lifecycle.TERMS_OF_PREVIEW
         ),
+        recycle_bin.JOB: Handler(partial(recycle_bin.empty, context), terms=Terms(attempts=3)),
         archive.RESTORATION: Handler(
             partial(archive.restore, context), terms=archive.TERMS_OF_RESTORATION
         ),
@@ -74,6 +77,7 @@ def create_runner(
     intervals = {
         collector.JOB: round(settings.collect_interval * SECOND),
         lifecycle.ROUND: round(settings.lifecycle_interval * SECOND),
+        recycle_bin.JOB: _EMPTYING_INTERVAL,
         event_delivery.FORGETTING: _FORGETTING_INTERVAL,
         archive.FOLLOWING: _ARCHIVE_INTERVAL,
         # It finds what was archived before there was a place for it, or was on lease until now.

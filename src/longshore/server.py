@@ -45,7 +45,7 @@ from longshore.api.throttle import Throttle
 from longshore.blobs.archive import ArchiveUnavailable
 from longshore.blobs.archive_directory import ArchiveDirectory
 from longshore.blobs.filesystem import FilesystemBlobStore
-from longshore.clock import SECOND, system_clock
+from longshore.clock import DAY, SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.events.receivers import NotInstalled
 from longshore.housekeeping import audit_trail, create_runner, receivers_of
@@ -129,6 +129,7 @@ def open_context(settings: Settings) -> Context:
         retention=Retention(
             unreferenced_layers=round(settings.layer_grace * SECOND),
             unfinished_uploads=round(settings.upload_lifetime * SECOND),
+            deleted_images=settings.recycle_bin_days * DAY,
         ),
         openid_keys=Discovery(
             Fetcher(allows_private=settings.outgoing_private_addresses).get,

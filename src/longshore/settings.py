@@ -324,6 +324,11 @@ class Settings(BaseSettings):
         6 * HOUR,
         description="How many seconds lie between two runs of all lifecycle policies; 0 for none.",
     )
+    recycle_bin_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        0,
+        description="For how many days an image that was deleted can be restored from the recycle "
+        "bin; 0 for no recycle bin.",
+    )
     jobs: bool = Field(
         default=True,
         description="Whether the server does the work that is queued, too; without, `longshore "

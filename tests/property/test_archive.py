@@ -1,7 +1,8 @@
 """Images that are pushed, archived, restored and deleted in any order, while their bytes move.
 
 Whatever happens, what is active can be pulled bit for bit, what was pushed last is active, and
-nothing that was pushed is gone before it is deleted.
+nothing that was pushed is gone before it is deleted. With a recycle bin, what was deleted comes
+back as it was.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from longshore.errors import (
     ImageAlreadyExists,
     ImageInaccessible,
     ImageNotFound,
+    ImageNotInRecycleBin,
     ImageStorageClassUpdateNotSupported,
+    ReferencedImagesNotFound,
 )
 from longshore.housekeeping import create_runner
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.metadata.migrate import migrate
-from longshore.registry import image_archive, image_batches, layers
-from longshore.registry.context import Context
+from longshore.registry import bin_restoration, image_archive, image_batches, layers
+from longshore.registry.context import Context, Retention
 from longshore.registry.image_batches import ImageId
 from longshore.registry.lifecycle_rules import StorageClass
 from longshore.settings import Settings
@@ -56,6 +59,8 @@ images = st.sampled_from(IMAGES)
 class Archiving(RuleBasedStateMachine):
     """A store with an archive directory, and which images have to be in it."""
 
+    retention = Retention()
+
     def __init__(self) -> None:
         super().__init__()
         self.home = Path(tempfile.mkdtemp(prefix="longshore-archiving-"))
@@ -67,6 +72,7 @@ class Archiving(RuleBasedStateMachine):
             archive=open_archive(self.home),
             server_key=ServerKey(bytes(32)),
             clock=self.clock,
+            retention=self.retention,
         )
         migrate(database)
         for name in REPOSITORIES:
@@ -148,5 +154,21 @@ class Archiving(RuleBasedStateMachine):
         assert found | archived == set(rows)
 
 
+class ArchivingWithBin(Archiving):
+    """The same with a recycle bin, which is emptied in the end."""
+
+    retention = Retention(deleted_images=7 * DAY)
+
+    @rule(repository=repositories, image=images)
+    def bring_back(self, repository: str, image: Image) -> None:
+        by_digest = {str(each.digest): each for each in IMAGES}
+        # An index doesn't come back without its images.
+        with suppress(ImageNotInRecycleBin, ReferencedImagesNotFound):
+            for each in bin_restoration.restore(self.context, REGISTRY, repository, image.digest):
+                self.pushed.add((repository, by_digest[each.image.digest]))
+
+
 TestArchiving = Archiving.TestCase
+TestArchivingWithBin = ArchivingWithBin.TestCase
 TestArchiving.settings = settings(max_examples=20, stateful_step_count=25)
+TestArchivingWithBin.settings = settings(max_examples=20, stateful_step_count=30)

@@ -10,6 +10,7 @@ from tests.docs.pages import read
 from tests.support.images import layer, oci_image
 from tests.support.pushing import create_repository, push, upload
 from tests.support.receiver import receiving
+from tests.support.recycle_bin import bin_rows, delete, with_bin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,23 @@ def test_garbage_is_left_where_there_is_no_interval(context: Context, clock: Fak
         runner.run_due()
         clock.advance(2 * DAY)
     assert is_full(context)
+
+
+def test_the_recycle_bin_is_emptied_even_when_it_is_off_by_now(
+    context: Context, clock: FakeClock
+) -> None:
+    runner = create_runner(Settings(collect_interval=0, lifecycle_interval=0), context)
+    runner.run_due()
+    create_repository(context)
+    image = oci_image("thrown away")
+    push(context, image)
+    delete(with_bin(context, days=1), image)
+    clock.advance(DAY - 1)
+    runner.run_due()
+    assert bin_rows(context) > 0
+    clock.advance(HOUR)
+    runner.run_due()
+    assert bin_rows(context) == 0
 
 
 def test_events_go_to_all_who_are_to_have_them(

@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
     "lifecycle_interval": ("60", 60.0),
+    "recycle_bin_days": ("14", 14),
     "jobs": ("false", False),
     "failed_attempts": ("0", 0),
     "failed_attempts_per_minute": ("0.5", 0.5),
@@ -314,6 +315,21 @@ WRONG: list[tuple[str, str, str]] = [
     ("upload_lifetime", "-1", "upload_lifetime: Input should be greater than or equal to 0"),
     ("collect_interval", "-1", "collect_interval: Input should be greater than or equal to 0"),
     ("lifecycle_interval", "-1", "lifecycle_interval: Input should be greater than or equal to 0"),
+    (
+        "recycle_bin_days",
+        "-1",
+        "recycle_bin_days: Input should be greater than or equal to 0",
+    ),
+    (
+        "recycle_bin_days",
+        "3651",
+        "recycle_bin_days: Input should be less than or equal to 3650",
+    ),
+    (
+        "recycle_bin_days",
+        "0.5",
+        "recycle_bin_days: Input should be a valid integer, unable to parse string as an integer",
+    ),
     (
         "behind_tls",
         "maybe",

@@ -106,6 +106,12 @@ _ARCHIVED = Metric(
     Kind.GAUGE,
     "What layers take in the archive directory, compressed where they are",
 )
+_BINNED_IMAGES = Metric("longshore_recycle_bin_images", Kind.GAUGE, "Images in the recycle bin")
+_BINNED_BYTES = Metric(
+    "longshore_recycle_bin_bytes",
+    Kind.GAUGE,
+    "Their manifests, and the layers that are kept for them alone",
+)
 _PULLS = Metric(
     "longshore_repository_pulls_total",
     Kind.COUNTER,
@@ -140,8 +146,8 @@ _STARTED = Metric(
 
 METRICS: Final = (
     *(_BUILD, _REQUESTS, _DURATIONS, _RECEIVED, _SENT, _AUTHENTICATION_FAILURES, _EXPIRATIONS),
-    *(_SPANS_DROPPED, _DATABASE, _REPOSITORIES, _IMAGES, _LOGICAL, _STORED, _ARCHIVED, _PULLS),
-    *(_JOBS, _OLDEST_JOB, _BACKLOG),
+    *(_SPANS_DROPPED, _DATABASE, _REPOSITORIES, _IMAGES, _LOGICAL, _STORED, _ARCHIVED),
+    *(_BINNED_IMAGES, _BINNED_BYTES, _PULLS, _JOBS, _OLDEST_JOB, _BACKLOG),
     *(_CPU, _MEMORY, _FILES, _STARTED),
 )
 """Every metric there is."""
@@ -230,6 +236,8 @@ class MetricsPage:
         page.tell(_LOGICAL, _one(stock.logical_bytes))
         page.tell(_STORED, _one(stock.stored_bytes))
         page.tell(_ARCHIVED, _one(stock.archived_bytes))
+        page.tell(_BINNED_IMAGES, _one(stock.binned.images))
+        page.tell(_BINNED_BYTES, _one(stock.binned.size))
 
     def _tell_work(self, page: Page) -> None:
         counted = pulls.counts(self._context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.cli import events, iam, jobs, key, lifecycle, policy, token
+from longshore.cli import events, iam, jobs, key, lifecycle, policy, recycle_bin, token
 from longshore.cli.commands import app
 
 
@@ -11,4 +11,4 @@ def main() -> None:
     app(prog_name="longshore")
 
 
-__all__ = ["events", "iam", "jobs", "key", "lifecycle", "main", "policy", "token"]
+__all__ = ["events", "iam", "jobs", "key", "lifecycle", "main", "policy", "recycle_bin", "token"]

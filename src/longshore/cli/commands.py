@@ -148,6 +148,7 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
 
     The server may go on running: it does the same by itself, every now and then.
     """
+    from longshore.registry import recycle_bin  # noqa: PLC0415
     from longshore.work.collector import Collector  # noqa: PLC0415
 
     count = freed = 0
@@ -155,8 +156,12 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
         for garbage in Collector(context, dry_run=dry_run).run():
             count, freed = count + 1, freed + garbage.size
             click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
+        with context.database.read() as tx:
+            kept = recycle_bin.take_stock(tx)
     verb = "would free" if dry_run else "freed"
     click.echo(f"{verb} {freed} bytes, {count} things", err=True)
+    if kept.images:
+        click.echo(f"the recycle bin keeps {kept.size} bytes, {kept.images} images", err=True)
 
 
 @app.command()

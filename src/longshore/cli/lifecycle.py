@@ -32,7 +32,7 @@ def lifecycle() -> None:
 
 
 @lifecycle.command()
-@setting_options(*_REGISTRY, *_AUDIT)
+@setting_options(*_REGISTRY, "recycle_bin_days", *_AUDIT)
 @_names
 @output_option
 def run(settings: Settings, *, names: tuple[str, ...], output: str) -> None:

@@ -482,6 +482,74 @@ image_children = Table(
     Index(None, "repository_id", "digest"),
 )
 
+# The recycle bin (`longshore.registry.recycle_bin`): images that were deleted, as they were, until
+# their time is over. They belong to a name in a registry, whatever repository has it.
+binned_images = Table(
+    "binned_images",
+    metadata,
+    # The id that the image had, and gets again.
+    Column("id", _RowId, primary_key=True, autoincrement=False),
+    Column("account", String(12), nullable=False),
+    Column("region", String(32), nullable=False),
+    Column("repository", _name(256), nullable=False),
+    # The one that the image was in, which may be gone.
+    Column("repository_id", _RowId, nullable=False),
+    Column("encryption_context", String(64), nullable=False),
+    Column("deleted_at", BigInteger, nullable=False),
+    # From when on it can't be restored any more.
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    # Who deleted it, as an ARN, or the priority of the lifecycle rule that did.
+    Column("deleted_by", Text),
+    Column("rule_priority", Integer),
+    *(
+        Column(column.name, column.type, nullable=column.nullable)
+        for column in images.c
+        if column.name not in {"id", "repository_id"}
+    ),
+    UniqueConstraint("account", "region", "repository", "digest"),
+    Index(None, "account", "region", "repository", "subject"),
+    Index(None, "account", "region", "deleted_at", "id"),
+)
+
+
+def _part_of_binned_image() -> Column[int]:
+    return Column(
+        "image_id", _RowId, ForeignKey("binned_images.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+binned_manifests = Table(
+    "binned_manifests",
+    metadata,
+    _part_of_binned_image(),
+    Column("content", LargeBinary, nullable=False),
+)
+
+binned_tags = Table(
+    "binned_tags",
+    metadata,
+    _part_of_binned_image(),
+    Column("name", _name(300), primary_key=True),
+    Column("tagged_at", BigInteger, nullable=False),
+)
+
+# The foreign key keeps the bytes. That they are here doesn't let any repository serve them.
+binned_layers = Table(
+    "binned_layers",
+    metadata,
+    _part_of_binned_image(),
+    Column("digest", String(140), primary_key=True, index=True),
+    Column("blob_id", _RowId, ForeignKey("blobs.id"), nullable=False, index=True),
+    Column("media_type", Text),
+)
+
+binned_children = Table(
+    "binned_children",
+    metadata,
+    _part_of_binned_image(),
+    Column("digest", String(140), primary_key=True),
+)
+
 uploads = Table(
     "uploads",
     metadata,

@@ -9,7 +9,8 @@ That an active image has the bytes of all its layers in the data directory holds
 
 - who takes bytes to the archive has locked every repository that holds them, and then the blob;
 - who lets an image refer to a layer has locked the repository, and looks where the bytes are;
-- who lets a repository hold a blob has locked the blob, and looks as well (`layers.lock_blob`).
+- who lets a repository hold a blob has locked the blob, and looks as well (`layers.lock_blob`);
+- the blobs of active images in the recycle bin aren't taken to the archive, either.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sqlalchemy import and_, exists, func, or_, select, update
 from longshore.blobs.store import Location
 from longshore.metadata import schema
 from longshore.names import Digest
+from longshore.registry import recycle_bin
 from longshore.registry.image_status import Status, has_status
 from longshore.registry.layers import is_referenced
 
@@ -128,7 +130,10 @@ def count(tx: Connection) -> int:
 
 
 def _is_needed(lease_over_since: Millis) -> ColumnElement[bool]:
-    """Return the condition that some repository may need the bytes of the row's blob."""
+    """Return the condition that somebody may need the bytes of the row's blob.
+
+    That is some repository, or the recycle bin, whose images come back as they were.
+    """
     used_otherwise = (
         exists()
         .where(
@@ -139,11 +144,12 @@ def _is_needed(lease_over_since: Millis) -> ColumnElement[bool]:
         )
         .correlate(schema.layers)
     )
-    return exists().where(
+    needed = exists().where(
         _LAYER.blob_id == _BLOB.id,
         # What no image refers to goes with the garbage, and may get an image until then.
         or_(_LAYER.leased_at >= lease_over_since, ~is_referenced(), used_otherwise),
     )
+    return or_(needed, recycle_bin.holds_blob(active=True))
 
 
 def _move(

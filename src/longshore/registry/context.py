@@ -42,6 +42,9 @@ class Retention:
     unreferenced_layers: Millis = DAY
     # From the last byte of an upload that was never completed.
     unfinished_uploads: Millis = DAY
+    # From the deletion of an image: for so long it can be restored from the recycle bin; 0 without
+    # one.
+    deleted_images: Millis = 0
     # How long a registry token is good for (ECR: 12 hours).
     registry_tokens: Millis = 12 * HOUR
     # How long a URL of GetDownloadUrlForLayer is good for (ECR: 1 hour).

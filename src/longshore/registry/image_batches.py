@@ -16,9 +16,10 @@ from longshore.errors import (
     RequestedImageNotFound,
 )
 from longshore.names import Digest, is_tag
-from longshore.registry import images, repositories
+from longshore.registry import image_removal, images, recycle_bin, repositories
 from longshore.registry.manifest_conversion import convert
 from longshore.registry.manifests import OCI_RULES, parse
+from longshore.registry.recycle_bin import Deletion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -118,11 +119,23 @@ def acceptable(
 
 
 def delete(
-    context: Context, registry: Registry, repository: str, ids: Sequence[ImageId]
+    context: Context,
+    registry: Registry,
+    repository: str,
+    ids: Sequence[ImageId],
+    *,
+    deleted_by: str | None = None,
 ) -> tuple[list[ImageId], list[Failure]]:
     """Delete what `ids` name, one after the other: a tag, or an image with all its tags.
 
     An image goes with its last tag. An image that an index refers to can't go before the index.
+
+    Args:
+        context: the store.
+        registry: whose repository it is.
+        repository: its name.
+        ids: what to delete.
+        deleted_by: the ARN of who does.
 
     Returns:
         A digest with a tag for each tag that went, or alone where an untagged image went; and the
@@ -135,11 +148,14 @@ def delete(
     failures: list[Failure] = []
     with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
+        deletion = Deletion(deleted_by)
         for image_id in ids:
             try:
-                deleted += _delete(context, tx, found, image_id, keep_image=False)
+                deleted += _delete(context, tx, found, image_id, deletion, keep_image=False)
             except _Refused as refusal:
                 failures.append(Failure(image_id, refusal.code, refusal.reason))
+        if context.retention.deleted_images:
+            _bin_tags(context, tx, found, deleted)
     return deleted, failures
 
 
@@ -150,6 +166,7 @@ def delete_one(
     image_id: ImageId,
     *,
     keep_image: bool,
+    deleted_by: str | None = None,
 ) -> None:
     """Delete what one id names, or refuse.
 
@@ -159,6 +176,7 @@ def delete_one(
         repository: its name.
         image_id: a digest or a tag.
         keep_image: whether an image stays when its last tag goes.
+        deleted_by: the ARN of who deletes it.
 
     Raises:
         ImageNotFound: there is no such image.
@@ -167,7 +185,8 @@ def delete_one(
     with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
         try:
-            _delete(context, tx, found, image_id, keep_image=keep_image)
+            deletion = Deletion(deleted_by)
+            _delete(context, tx, found, image_id, deletion, keep_image=keep_image)
         except _Refused as refusal:
             if refusal.code != "ImageNotFound":
                 raise InvalidParameter(refusal.reason) from refusal
@@ -196,40 +215,54 @@ def _delete(
     tx: Connection,
     repository: Repository,
     image_id: ImageId,
+    deletion: Deletion,
     *,
     keep_image: bool,
 ) -> list[ImageId]:
     digest, tag = _checked(image_id)
     if tag is None:
-        return _delete_image(context, tx, repository, _known(digest))
+        return _delete_image(context, tx, repository, _known(digest), deletion)
     tagged = images.digest_of(tx, repository, tag)
     if tagged is None:
         raise _not_found()
     if digest is not None and str(tagged) != digest:
         raise _mismatch()
-    if not keep_image and images.tags_of(tx, repository, tagged) == (tag,):
+    if not keep_image and image_removal.tags_of(tx, repository, tagged) == (tag,):
         _check_unreferenced(tx, repository, tagged)
-    images.remove_tag(tx, context, repository, tag, keep_image=keep_image)
+    image_removal.remove_tag(tx, context, repository, tag, deletion, keep_image=keep_image)
     return [ImageId(str(tagged), tag)]
 
 
 def _delete_image(
-    context: Context, tx: Connection, repository: Repository, digest: Digest
+    context: Context, tx: Connection, repository: Repository, digest: Digest, deletion: Deletion
 ) -> list[ImageId]:
     if not images.exists(tx, repository, digest):
         raise _not_found()
     _check_unreferenced(tx, repository, digest)
-    tags = images.remove(tx, context, repository, digest)
+    tags = image_removal.remove(tx, context, repository, digest, deletion)
     return [ImageId(str(digest), tag) for tag in tags] or [ImageId(str(digest))]
 
 
 def _check_unreferenced(tx: Connection, repository: Repository, digest: Digest) -> None:
-    parents = images.parents(tx, repository, digest)
+    parents = image_removal.parents(tx, repository, digest)
     if parents:
         raise _Refused(
             "ImageReferencedByManifestList",
             f"Requested image referenced by manifest list: [{', '.join(parents)}]",
         )
+
+
+def _bin_tags(
+    context: Context, tx: Connection, repository: Repository, deleted: Sequence[ImageId]
+) -> None:
+    """Let images that went tag by tag come back with all of these tags, not with the last alone."""
+    tags: dict[str, list[str]] = {}
+    for each in deleted:
+        if each.digest is not None and each.tag is not None:
+            tags.setdefault(each.digest, []).append(each.tag)
+    for digest, its in tags.items():
+        if len(its) > 1 and not images.exists(tx, repository, Digest.parse(digest)):
+            recycle_bin.add_tags(tx, context, repository, digest, its)
 
 
 def _checked(image_id: ImageId) -> tuple[str | None, str | None]:

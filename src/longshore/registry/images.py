@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from longshore.errors import (
     ImageAlreadyExists,
@@ -17,18 +17,25 @@ from longshore.errors import (
     ImageNotFound,
     ImageTagAlreadyExists,
     LayersNotFound,
-    LimitExceeded,
     ReferencedImagesNotFound,
 )
 from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
 from longshore.names import Digest
-from longshore.registry import image_status, layers, manifests, repositories, storage_classes
+from longshore.registry import (
+    binned_layers,
+    image_quotas,
+    image_status,
+    layers,
+    manifests,
+    repositories,
+    storage_classes,
+)
 from longshore.registry.image_status import Status, has_status, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from longshore.metadata.prepared import Record
     from longshore.names import Registry
@@ -77,8 +84,6 @@ _SIZES = Prepared(
         schema.images.c.digest.in_(bindparam("digests", expanding=True)),
     )
 )
-_COUNT_IMAGES = Prepared(select(func.count()).where(_IN_REPOSITORY))
-_COUNT_TAGS = Prepared(select(func.count()).where(schema.tags.c.image_id == bindparam("image")))
 _INSERT = Prepared(insert(schema.images).returning(schema.images.c.id))
 _INSERT_MANIFEST = Prepared(insert(schema.manifests))
 _INSERT_LAYERS = Prepared(insert(schema.image_layers))
@@ -152,7 +157,7 @@ def put(
         raise ImageDigestDoesNotMatch(digest, computed)
     with context.database.write(content_only=True) as tx:
         found = repositories.find(tx, registry, repository, lock=True)
-        image_id = _image_id(tx, found, computed)
+        image_id = id_of(tx, found, computed)
         tags = dict.fromkeys([*([] if tag is None else [tag]), *more_tags])
         tagged = {each: _tagged(tx, found, each) for each in tags}
         to_move = {
@@ -217,69 +222,9 @@ def get_by_tag(context: Context, registry: Registry, repository: str, tag: str) 
     )
 
 
-def remove(
-    tx: Connection, context: Context, repository: Repository, digest: Digest
-) -> tuple[str, ...]:
-    """Delete an image of a locked repository with all its tags; return the tags.
-
-    Raises:
-        ImageNotFound: there is no such image.
-    """
-    image_id = _image_id(tx, repository, digest)
-    if image_id is None:
-        raise ImageNotFound(digest, None, repository.name, repository.registry.account)
-    tags = _tags_of(tx, image_id)
-    _release(tx, context, repository, image_id)
-    _tell_deleted(tx, context, repository, digest, tags or [None])
-    return tags
-
-
-def remove_tag(
-    tx: Connection, context: Context, repository: Repository, tag: str, *, keep_image: bool
-) -> Digest:
-    """Remove a tag of a locked repository; without `keep_image`, an image goes with its last tag.
-
-    Returns:
-        The digest of the image that it stood for.
-
-    Raises:
-        ImageNotFound: there is no such tag.
-    """
-    table = schema.tags
-    this = (table.c.repository_id == repository.id) & (table.c.name == tag)
-    row = tx.execute(
-        select(schema.images.c.id, schema.images.c.digest)
-        .join(table, table.c.image_id == schema.images.c.id)
-        .where(this)
-    ).one_or_none()
-    if row is None:
-        raise ImageNotFound(None, tag, repository.name, repository.registry.account)
-    tx.execute(delete(table).where(this))
-    others = select(table.c.name).where(table.c.image_id == row.id).limit(1)
-    if not keep_image and tx.execute(others).first() is None:
-        _release(tx, context, repository, row.id)
-    digest = Digest.parse(row.digest)
-    _tell_deleted(tx, context, repository, digest, [tag])
-    return digest
-
-
-def parents(tx: Connection, repository: Repository, digest: Digest) -> list[str]:
-    """Return the digests of the indexes that refer to an image, oldest first."""
-    children = schema.image_children
-    return list(
-        tx.execute(
-            select(schema.images.c.digest)
-            .join(children, children.c.image_id == schema.images.c.id)
-            .where(children.c.repository_id == repository.id, children.c.digest == str(digest))
-            .order_by(schema.images.c.id)
-        ).scalars()
-    )
-
-
-def tags_of(tx: Connection, repository: Repository, digest: Digest) -> tuple[str, ...]:
-    """Return the tags of an image, sorted; none where there is no such image."""
-    image_id = _image_id(tx, repository, digest)
-    return () if image_id is None else _tags_of(tx, image_id)
+def id_of(tx: Connection, repository: Repository, digest: Digest) -> int | None:
+    """Return the id of an image, or None where there is no such image."""
+    return cast("int | None", _IMAGE_ID.value(tx, repository=repository.id, digest=str(digest)))
 
 
 def digest_of(tx: Connection, repository: Repository, tag: str) -> Digest | None:
@@ -294,7 +239,7 @@ def digest_of(tx: Connection, repository: Repository, tag: str) -> Digest | None
 
 def exists(tx: Connection, repository: Repository, digest: Digest) -> bool:
     """Tell whether the repository holds an image."""
-    return _image_id(tx, repository, digest) is not None
+    return id_of(tx, repository, digest) is not None
 
 
 def _find_by_digest(
@@ -330,21 +275,8 @@ def _stored(row: Record, tag: str | None) -> StoredManifest:
     )
 
 
-def _image_id(tx: Connection, repository: Repository, digest: Digest) -> int | None:
-    return cast("int | None", _IMAGE_ID.value(tx, repository=repository.id, digest=str(digest)))
-
-
 def _tagged(tx: Connection, repository: Repository, tag: str) -> int | None:
     return cast("int | None", _TAGGED.value(tx, repository=repository.id, tag=tag))
-
-
-def _tags_of(tx: Connection, image_id: int) -> tuple[str, ...]:
-    tags = schema.tags
-    return tuple(
-        tx.execute(
-            select(tags.c.name).where(tags.c.image_id == image_id).order_by(tags.c.name)
-        ).scalars()
-    )
 
 
 def _insert(
@@ -356,10 +288,10 @@ def _insert(
     content: bytes,
     digest: Digest,
 ) -> int:
-    _check_layers(tx, repository, list(manifest.required_layers))
+    _check_layers(context, tx, repository, list(manifest.required_layers))
     children = list(manifest.required_images)
     child_sizes = _child_sizes(context, tx, repository, children)
-    _check_image_count(context, tx, repository)
+    image_quotas.check_images(context, tx, repository)
     values = {
         "repository_id": repository.id,
         "digest": str(digest),
@@ -387,8 +319,12 @@ def _insert(
     return image_id
 
 
-def _check_layers(tx: Connection, repository: Repository, required: list[Digest]) -> None:
+def _check_layers(
+    context: Context, tx: Connection, repository: Repository, required: list[Digest]
+) -> None:
     missing = layers.missing(tx, repository.id, required)
+    if missing and context.retention.deleted_images:
+        missing = binned_layers.lend(context, tx, repository, missing)
     if missing:
         raise LayersNotFound.required(missing, repository.name, repository.registry.account)
 
@@ -433,53 +369,9 @@ def _move_tag(
     *,
     exists: bool,
 ) -> None:
-    _check_tag_count(context, tx, image_id)
+    image_quotas.check_tags(context, tx, image_id)
     now = context.clock()
     if exists:
         _MOVE_TAG.run(tx, repository=repository.id, tag=tag, image_id=image_id, tagged_at=now)
     else:
         _INSERT_TAG.run(tx, repository_id=repository.id, name=tag, image_id=image_id, tagged_at=now)
-
-
-def _check_image_count(context: Context, tx: Connection, repository: Repository) -> None:
-    most = context.limits.images_per_repository
-    count = _COUNT_IMAGES.value(tx, repository=repository.id)
-    if count >= most:
-        raise LimitExceeded(
-            f"The repository with name '{repository.name}' already has {count} images, the most "
-            "it may have. Delete some or raise the limit (limits.images_per_repository)."
-        )
-
-
-def _check_tag_count(context: Context, tx: Connection, image_id: int) -> None:
-    most = context.limits.tags_per_image
-    count = _COUNT_TAGS.value(tx, image=image_id)
-    if count >= most:
-        raise LimitExceeded(f"An image may have at most {most} tags, and this one has {count}.")
-
-
-def _release(tx: Connection, context: Context, repository: Repository, image_id: int) -> None:
-    """Delete an image; the layers that it held are on lease from now."""
-    held = tx.execute(
-        select(schema.image_layers.c.digest).where(schema.image_layers.c.image_id == image_id)
-    ).scalars()
-    layers.lease(tx, repository.id, held, context.clock())
-    tx.execute(delete(schema.images).where(schema.images.c.id == image_id))
-
-
-def _tell_deleted(
-    tx: Connection,
-    context: Context,
-    repository: Repository,
-    digest: Digest,
-    tags: Iterable[str | None],
-) -> None:
-    """Say which ids are gone, as BatchDeleteImage does: an event for each."""
-    now = context.clock()
-    log.emit(
-        tx,
-        [
-            shapes.image_deleted(repository.registry, now, repository.name, str(digest), tag)
-            for tag in tags
-        ],
-    )

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from longshore.errors import ImageStorageClassUpdateNotSupported, RepositoryNotFound
 from longshore.names import Digest
 from longshore.registry import (
+    image_removal,
     image_status,
-    images,
     lifecycle_images,
     lifecycle_policies,
     repositories,
@@ -31,6 +31,7 @@ from longshore.registry import (
 )
 from longshore.registry.lifecycle_grammar import parse
 from longshore.registry.lifecycle_rules import Action, Marking, evaluate
+from longshore.registry.recycle_bin import Deletion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -321,10 +322,11 @@ class _Acting:
         while expiring:
             image = expiring.pop()
             digest = Digest.parse(image.digest)
-            if images.parents(self._tx, self._repository, digest):
+            if image_removal.parents(self._tx, self._repository, digest):
                 self.outcomes.append(Outcome.of(image, rule, REFERENCED))
                 continue
-            images.remove(self._tx, self._context, self._repository, digest)
+            deletion = Deletion(rule_priority=rule.priority)
+            image_removal.remove(self._tx, self._context, self._repository, digest, deletion)
             self.outcomes.append(Outcome.of(image, rule))
             self.done.add(image.id)
             expiring += lifecycle_images.referrers_of(self._tx, self._repository, image.digest)

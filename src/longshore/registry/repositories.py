@@ -20,8 +20,9 @@ from longshore.events import log, shapes
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
 from longshore.names import Registry
-from longshore.registry import resource_tags
+from longshore.registry import recycle_bin, resource_tags
 from longshore.registry.mutability import Mode, TagMutability
+from longshore.registry.recycle_bin import Deletion
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
@@ -192,8 +193,17 @@ def list_all(
     return Slice.of(rows, limit, lambda row: (row.name,), _repository)
 
 
-def remove(context: Context, registry: Registry, name: str, *, force: bool) -> Repository:
+def remove(
+    context: Context, registry: Registry, name: str, *, force: bool, deleted_by: str | None = None
+) -> Repository:
     """Delete a repository, and with `force` all that is in it.
+
+    Args:
+        context: the store.
+        registry: whose it is.
+        name: its name.
+        force: whether its images go with it; into the recycle bin, if there is one.
+        deleted_by: the ARN of who deletes it.
 
     Raises:
         RepositoryNotEmpty: it holds images, and `force` isn't given.
@@ -204,6 +214,8 @@ def remove(context: Context, registry: Registry, name: str, *, force: bool) -> R
         if not force and tx.execute(select(schema.images.c.id).where(images).limit(1)).first():
             raise RepositoryNotEmpty(name, registry.account)
         log.emit(tx, _deletions(tx, repository, context.clock()))
+        if context.retention.deleted_images:
+            recycle_bin.put(tx, context, repository, images, Deletion(deleted_by))
         # Images hold their layers in place by a foreign key: they go first.
         tx.execute(delete(schema.images).where(images))
         tx.execute(delete(schema.layers).where(schema.layers.c.repository_id == repository.id))

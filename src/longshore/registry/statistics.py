@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from longshore.metadata import schema
+from longshore.registry import recycle_bin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from longshore.registry.context import Context
+    from longshore.registry.recycle_bin import Contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,10 @@ class Holdings:
         repositories: how many there are.
         images: how many there are, by their storage class.
         logical_bytes: the sizes of all layers of each repository and of all manifests, together.
-        stored_bytes: the same, where what several repositories share counts once, and without what
-            lies in the archive.
+        stored_bytes: the same, where what several repositories share counts once, with the recycle
+            bin, and without what lies in the archive.
         archived_bytes: what layers take in the archive.
+        binned: what is in the recycle bin.
     """
 
     repositories: int
@@ -33,6 +36,7 @@ class Holdings:
     logical_bytes: int
     stored_bytes: int
     archived_bytes: int
+    binned: Contents
 
 
 def take_stock(context: Context) -> Holdings:
@@ -56,11 +60,13 @@ def take_stock(context: Context) -> Holdings:
         repositories = tx.execute(
             select(func.count()).select_from(schema.repositories)
         ).scalar_one()
+        binned = recycle_bin.take_stock(tx)
     manifests = sum(int(row[2]) for row in by_class)
     return Holdings(
         repositories=repositories,
         images={row[0]: row[1] for row in by_class},
         logical_bytes=int(held or 0) + manifests,
-        stored_bytes=int(stored or 0) + manifests,
+        stored_bytes=int(stored or 0) + manifests + binned.manifest_bytes,
         archived_bytes=int(archived or 0),
+        binned=binned,
     )

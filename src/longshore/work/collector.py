@@ -5,8 +5,9 @@ What goes, and why nothing else can:
 - An upload that nobody touched for its lifetime. A writer that comes back finds it gone.
 - A layer that no image refers to, once its lease is over (`registry.layers`). Leases are renewed,
   and references made, under the lock of the repository, which the collector takes too.
-- A blob that no repository holds. Its row is locked, looked at once more and deleted; only then
-  are its bytes. Somebody who uploads the same bytes in between makes a new row and a new location.
+- A blob that neither a repository nor the recycle bin holds. Its row is locked, looked at once more
+  and deleted; only then are its bytes. Somebody who uploads the same bytes in between makes a new
+  row and a new location.
 - Bytes without a row, which a killed process left. A row always comes before the bytes: an upload's
   before its first byte, and a blob's in the transaction that ends the upload. Bytes that a job
   writes, to the archive or back, bear the lease of its run, and the job has it for as long.
@@ -26,6 +27,7 @@ from longshore.blobs.store import Location, upload_of
 from longshore.jobs import ledger
 from longshore.metadata import schema
 from longshore.metadata.statements import batches
+from longshore.registry import recycle_bin
 from longshore.registry.layers import is_referenced
 
 if TYPE_CHECKING:
@@ -143,10 +145,11 @@ class Collector:
 
     def _blobs(self, lease_over_since: Millis) -> Iterator[Garbage]:
         table, layer = schema.blobs, schema.layers
-        needed = exists().where(
+        held = exists().where(
             layer.c.blob_id == table.c.id,
             is_referenced() | (layer.c.leased_at >= lease_over_since),
         )
+        needed = held | recycle_bin.holds_blob()
         with self._context.database.read() as tx:
             rows = tx.execute(
                 # What it takes where it lies.
@@ -166,7 +169,7 @@ class Collector:
 
     def _take_blobs(self, ids: list[int]) -> set[int]:
         table = schema.blobs
-        held = exists().where(schema.layers.c.blob_id == table.c.id)
+        held = exists().where(schema.layers.c.blob_id == table.c.id) | recycle_bin.holds_blob()
         with self._context.database.write(content_only=True) as tx:
             # Whoever is about to let a repository hold one of them has locked it before.
             free = list(

@@ -133,6 +133,8 @@ def test_names_in_postgresql_sort_by_code_points_whatever_its_locale(either: Dat
     with either.read() as tx:
         rows = tx.execute(text(f"{query} 'C' AND table_schema = 'public'")).all()
     assert {tuple(row) for row in rows} == {
+        ("binned_images", "repository"),
+        ("binned_tags", "name"),
         ("identities", "folded_name"),
         ("identities", "name"),
         ("identities", "path"),

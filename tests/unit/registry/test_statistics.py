@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import update
 
 from longshore.metadata import schema
+from longshore.registry.recycle_bin import Contents
 from longshore.registry.statistics import Holdings, take_stock
 from tests.support.images import layer, oci_image
 from tests.support.pushing import create_repository, push
+from tests.support.recycle_bin import delete, with_bin
 
 if TYPE_CHECKING:
     from longshore.registry.context import Context
@@ -16,7 +18,7 @@ SHARED = layer("what all images stand on")
 
 
 def test_an_empty_store_holds_nothing(context: Context) -> None:
-    assert take_stock(context) == Holdings(0, {}, 0, 0, 0)
+    assert take_stock(context) == Holdings(0, {}, 0, 0, 0, Contents(0, 0, 0))
 
 
 def test_what_repositories_share_counts_once_and_for_each(context: Context) -> None:
@@ -46,3 +48,15 @@ def test_what_repositories_share_counts_once_and_for_each(context: Context) -> N
     assert (stock.repositories, stock.images) == (3, {"ARCHIVE": 1, "STANDARD": 2})
     assert stock.logical_bytes == sum(sum(of_one.values()) for of_one in held) + manifests
     assert stock.stored_bytes == sum(distinct.values()) + manifests
+
+
+def test_what_is_in_the_recycle_bin_is_stored_and_nobodys(context: Context) -> None:
+    create_repository(context)
+    image = oci_image("a", layers=[SHARED])
+    push(context, image)
+    before = take_stock(context)
+    delete(with_bin(context), image)
+    after = take_stock(context)
+    assert (after.images, after.logical_bytes) == ({}, 0)
+    assert after.stored_bytes == before.stored_bytes == after.binned.size
+    assert after.binned.images == 1

@@ -75,6 +75,7 @@ def batch_delete_image(call: Call, request: ecr.BatchDeleteImageRequestTypeDef) 
         call.registry(request.get("registryId")),
         request["repositoryName"],
         _image_ids(request["imageIds"]),
+        deleted_by=call.caller.arn,
     )
     return {
         "imageIds": [_image_id(image_id) for image_id in deleted],

@@ -59,6 +59,7 @@ def delete_repository(call: Call, request: ecr.DeleteRepositoryRequestTypeDef) -
         call.registry(request.get("registryId")),
         request["repositoryName"],
         force=request.get("force", False),
+        deleted_by=call.caller.arn,
     )
     return {"repository": _described(call, repository)}
 

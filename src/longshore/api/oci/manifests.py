@@ -88,6 +88,7 @@ def delete(call: Call) -> Response:
         call.name,
         image_id,
         keep_image=call.context.dialect.untagging_keeps_image,
+        deleted_by=call.caller.arn,
     )
     return Response(202)
 
