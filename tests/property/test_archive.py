@@ -28,6 +28,7 @@ from longshore.errors import (
     ImageNotFound,
     ImageNotInRecycleBin,
     ImageStorageClassUpdateNotSupported,
+    LayersNotFound,
     ReferencedImagesNotFound,
 )
 from longshore.housekeeping import create_runner
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 REPOSITORIES = ["demo/one", "demo/two"]
 SHARED = layer("what all images stand on " * 20)
 FIRST, SECOND = (oci_image(name, layers=[SHARED, layer(name)]) for name in ("first", "second"))
-IMAGES = [FIRST, SECOND, artifact("signature", subject=FIRST), oci_index([FIRST, SECOND])]
+# An image of the same layers.
+TWIN = oci_image("second", layers=[SHARED, layer("second")], annotations={"is": "another"})
+IMAGES = [FIRST, SECOND, TWIN, artifact("signature", subject=FIRST), oci_index([FIRST, SECOND])]
 
 repositories = st.sampled_from(REPOSITORIES)
 images = st.sampled_from(IMAGES)
@@ -100,6 +103,16 @@ class Archiving(RuleBasedStateMachine):
         self.pushed.add((repository, image))
         self.check_pull(repository, image)
 
+    @rule(repository=repositories, image=images)
+    def push_nothing_but_the_manifest(self, repository: str, image: Image) -> None:
+        try:
+            with suppress(ImageAlreadyExists):
+                put(self.context, image, None, repository)
+        except (LayersNotFound, ReferencedImagesNotFound):
+            return
+        self.pushed.add((repository, image))
+        self.check_pull(repository, image)
+
     @rule(
         repository=repositories,
         image=images,
@@ -110,6 +123,13 @@ class Archiving(RuleBasedStateMachine):
             image_archive.update_storage_class(
                 self.context, REGISTRY, repository, ImageId(str(image.digest)), to
             )
+
+    @rule(repository=repositories)
+    def put_everything_to_rest(self, repository: str) -> None:
+        # An index before its images.
+        for image in reversed(IMAGES):
+            self.move(repository, image, StorageClass.ARCHIVE)
+        self.let_time_pass(25, works=True)
 
     @rule(repository=repositories, image=images)
     def delete(self, repository: str, image: Image) -> None:
@@ -170,5 +190,5 @@ class ArchivingWithBin(Archiving):
 
 TestArchiving = Archiving.TestCase
 TestArchivingWithBin = ArchivingWithBin.TestCase
-TestArchiving.settings = settings(max_examples=20, stateful_step_count=25)
-TestArchivingWithBin.settings = settings(max_examples=20, stateful_step_count=30)
+TestArchiving.settings = settings(max_examples=25, stateful_step_count=25)
+TestArchivingWithBin.settings = settings(max_examples=25, stateful_step_count=30)
