@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from longshore import server
-from longshore.clock import HOUR, MINUTE, SECOND
+from longshore.clock import DAY, HOUR, MINUTE, SECOND
 from longshore.events import log, progress
 from longshore.housekeeping import create_runner, receivers_of
 from longshore.jobs import ledger
 from longshore.jobs.queue import State
 from longshore.metadata import schema
+from longshore.registry import image_archive
+from longshore.registry.image_batches import ImageId
 from longshore.settings import Settings
 from tests.support.images import oci_image
 from tests.support.pushing import REGISTRY, create_repository, push
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 
     from longshore.clock import Millis
     from longshore.events.log import Entry
+    from longshore.registry.lifecycle_rules import StorageClass
     from tests.support.images import Image
 
-KEPT_FOR = 2 * HOUR
+KEPT_FOR = 2 * DAY
 GRACE = MINUTE
 
 _PATIENCE_SECONDS = 120
@@ -77,8 +80,11 @@ class Scene:
         self._open = ExitStack()
         self._webhook = self._open.enter_context(receiving())
         self._file = home / "events.json"
+        (home / "archive").mkdir()
         self.options: dict[str, Any] = {
             "data": home / "data",
+            "archive_directory": home / "archive",
+            "recycle_bin_days": 1,
             "database_url": database_url,
             "region": REGISTRY.region,
             "collect_interval": HOUR / SECOND,
@@ -119,9 +125,9 @@ class Scene:
         """Make a repository."""
         create_repository(self.context, name)
 
-    def push(self, repository: str, tag: str) -> Pushed:
-        """Push an image that no other has anything in common with, and let a moment pass."""
-        image = oci_image(f"{repository}:{tag}")
+    def push(self, repository: str, tag: str, image: Image | None = None) -> Pushed:
+        """Push an image, or one that no other has anything in common with; let a moment pass."""
+        image = image or oci_image(f"{repository}:{tag}")
         push(self.context, image, tag, repository)
         self.happens("PUSH", repository, image)
         self._clock.value += 1
@@ -133,11 +139,17 @@ class Scene:
         """Take note that receivers have to hear of something."""
         self.happened[action, repository, str(image.digest)] += 1
 
+    def move(self, pushed: Pushed, target: StorageClass) -> None:
+        """Archive an image, or have it restored."""
+        this = ImageId(str(pushed.image.digest))
+        image_archive.update_storage_class(self.context, REGISTRY, pushed.repository, this, target)
+        self.happens(target.value, pushed.repository, pushed.image)
+
     def begin_round(self) -> None:
-        """Let time pass until everything is due that comes round."""
+        """Let a day pass, and more until everything is due that comes round."""
         with self.context.database.read() as tx:
             due_at = tx.execute(select(func.max(schema.recurring_jobs.c.next_at))).scalar_one()
-        self._clock.value = max(self._clock.value, due_at) + 1
+        self._clock.value = max(self._clock.value + DAY, due_at) + 1
         self.round += 1
         self.began_at = self._clock.value
 
@@ -176,12 +188,14 @@ class Scene:
         return not has_more and not self._jobs()
 
     def _jobs(self) -> list[ledger.Entry]:
+        """Return what is to be done by now."""
         with self.context.database.read() as tx:
             jobs = ledger.list_some(tx)
         for job in jobs:
             assert job.state is not State.DEAD, job
             assert job.error is None, job
-        return jobs
+        now = self._clock.value
+        return [job for job in jobs if job.due_at is None or job.due_at <= now or _is_taken(job)]
 
     # --- Looking ----------------------------------------------------------------------------------
 
@@ -208,6 +222,10 @@ class Scene:
             )
             for detail in details
         )
+
+
+def _is_taken(job: ledger.Entry) -> bool:
+    return job.state is State.RUNNING
 
 
 def _secret() -> str:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 SEED = 1
 DEATHS_OF_EACH_KIND = 2
-# So many rounds without new work, after which time has taken all that it can take.
-CALM_ROUNDS = 2
+# So many rounds without new work, after which time has taken all that it can take: what expires in
+# the first leaves the recycle bin in the second, and the disk in the third.
+CALM_ROUNDS = 3
 EPOCH = 1_700_000_000_000
 
 

@@ -77,8 +77,10 @@ def push(
         with suppress(ImageAlreadyExists):
             push(context, child, None, repository)
     wanted = {blob.digest: blob for blob in image.blobs if not blob.urls}
-    for digest in wanted.keys() - layers.check(context, REGISTRY, repository, list(wanted)).keys():
-        upload(context, wanted[digest], repository)
+    held = layers.check(context, REGISTRY, repository, list(wanted))
+    for digest, blob in wanted.items():
+        if digest not in held or held[digest].is_archived:
+            upload(context, blob, repository)
     return put(context, image, tag, repository)
 
 

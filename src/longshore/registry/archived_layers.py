@@ -123,6 +123,12 @@ def bring_back(tx: Connection, blob: Blob, location: Location) -> bool:
     return _move(tx, blob, _BLOB.archived_size.is_not(None), location, None)
 
 
+def lies_at(tx: Connection, blob: Blob) -> bool:
+    """Return whether a blob still lies where it lay when it was looked at."""
+    this = and_(_BLOB.id == blob.id, _BLOB.location == blob.location)
+    return tx.execute(select(_BLOB.id).where(this)).first() is not None
+
+
 def count(tx: Connection) -> int:
     """Return how many blobs lie in the archive."""
     in_archive = _BLOB.archived_size.is_not(None)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from longshore.blobs.archive import ArchiveUnavailable, BytesDamaged
-from longshore.blobs.store import BlobStoreError, DigestMismatch
+from longshore.blobs.store import BlobMissing, BlobStoreError, DigestMismatch
 from longshore.clock import SECOND
 from longshore.errors import ImageStorageClassUpdateNotSupported, RepositoryNotFound
 from longshore.jobs.queue import Terms
@@ -53,7 +53,7 @@ def restore(context: Context, work: Work) -> None:
     while True:
         with context.database.read() as tx:
             awaited = archived_layers.awaited(tx, payload["repository_id"])
-        failures = _move_each(work, awaited, partial(_bring_back, context, work))
+        failures = _move_each(context, work, awaited, partial(_bring_back, context, work))
         is_done = True
         with context.database.write(content_only=True) as tx:
             with suppress(RepositoryNotFound):
@@ -85,7 +85,7 @@ def move(context: Context, work: Work) -> None:
     with context.database.read() as tx:
         resting = archived_layers.resting(tx, over_since, work.job.payload.get("repository_id"))
     take = partial(_take_to_archive, context, context.archive, work, over_since)
-    failures = _move_each(work, resting, take)
+    failures = _move_each(context, work, resting, take)
     if failures:
         raise failures[0]
 
@@ -106,7 +106,7 @@ def follow(context: Context, work: Work) -> None:
 
 
 def _move_each(
-    work: Work, blobs: Sequence[Blob], move_one: Callable[[Blob], None]
+    context: Context, work: Work, blobs: Sequence[Blob], move_one: Callable[[Blob], None]
 ) -> list[BlobStoreError]:
     """Move blobs, one by one; return why some of them stay."""
     failures: list[BlobStoreError] = []
@@ -115,11 +115,19 @@ def _move_each(
         try:
             move_one(blob)
         except BlobStoreError as error:
+            if isinstance(error, BlobMissing) and not _is_there(context, blob):
+                # Another job was quicker, or nobody needs it any more.
+                continue
             _log.warning("the blob %s stays where it is: %s", blob.digest, error)
             failures.append(error)
             if isinstance(error, ArchiveUnavailable):
                 break
     return failures
+
+
+def _is_there(context: Context, blob: Blob) -> bool:
+    with context.database.read() as tx:
+        return archived_layers.lies_at(tx, blob)
 
 
 def _take_to_archive(
