@@ -22,7 +22,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha256
 from operator import itemgetter
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from longshore.clock import MINUTE, SECOND, Clock, Millis, as_datetime
@@ -39,8 +39,9 @@ _PRESIGNED = frozenset({b"x-amz-algorithm", b"x-amz-credential", b"x-amz-signatu
 _CONTENT_SHA256 = b"x-amz-content-sha256"
 _HEX = re.compile(r"[0-9a-f]{64}")
 # The same words come with every request of a key, and the same time with many in a second. None of
-# these is a secret, and none is longer than a head.
+# these is a secret. What is longer than usual isn't remembered: strangers may send it.
 _REMEMBERED = 256
+_LONGEST_REMEMBERED = 1024
 # A second one of these would be read otherwise than it was signed, or not at all.
 _ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"date", b"host"})
 
@@ -94,6 +95,20 @@ class Signature:
     def scope(self) -> str:
         """The credential's scope as it is signed."""
         return f"{self.date}/{self.region}/{self.service}/{_TERMINATOR}"
+
+
+Text = TypeVar("Text", str, bytes, tuple[str, ...])
+Read = TypeVar("Read")
+
+
+def _remembering(read: Callable[[Text], Read]) -> Callable[[Text], Read]:
+    """Let a function that reads a text remember what it read of late."""
+    remembered = lru_cache(_REMEMBERED)(read)
+
+    def read_or_recall(text: Text) -> Read:
+        return remembered(text) if len(text) <= _LONGEST_REMEMBERED else read(text)
+
+    return read_or_recall
 
 
 def read_signature(head: RequestHead) -> Signature:
@@ -286,7 +301,7 @@ def _read_signed_parameters(parameter_list: str) -> tuple[Mapping[str, str], str
     return parameters, parameters.get("Signature", "")
 
 
-@lru_cache(_REMEMBERED)
+@_remembering
 def _read_claims(claims: str) -> Mapping[str, str]:
     return _read_parameters(claims)
 
@@ -317,7 +332,7 @@ def _require_parts(parameters: Mapping[str, str], *, dated: bool) -> None:
         raise IncompleteSignature(f"{sentences} Authorization={_ALGORITHM} ...")
 
 
-@lru_cache(_REMEMBERED)
+@_remembering
 def _read_timestamp(value: bytes) -> str:
     try:
         text = value.decode("ascii")
@@ -335,7 +350,7 @@ def _read_timestamp(value: bytes) -> str:
     )
 
 
-@lru_cache(_REMEMBERED)
+@_remembering
 def _read_signed_headers(text: str) -> tuple[str, ...]:
     names = text.lower().split(";")
     if text != ";".join(sorted(set(names))) or "" in names:
@@ -343,12 +358,12 @@ def _read_signed_headers(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-@lru_cache(_REMEMBERED)
+@_remembering
 def _encoded(signed_headers: tuple[str, ...]) -> tuple[bytes, ...]:
     return tuple(name.encode() for name in signed_headers)
 
 
-@lru_cache(_REMEMBERED)
+@_remembering
 def _encoded_set(signed_headers: tuple[str, ...]) -> frozenset[bytes]:
     return frozenset(_encoded(signed_headers))
 
@@ -380,15 +395,19 @@ def _refuse_unsigned_body(headers: Mapping[bytes, bytes]) -> None:
         )
 
 
-@lru_cache(_REMEMBERED)
-def _read_credential(credential: str, timestamp: str) -> tuple[str, str, str, str]:
+@_remembering
+def _read_elements(credential: str) -> tuple[str, ...]:
     elements = credential.split("/")
     if len(elements) != 5 or not all(elements):
         raise IncompleteSignature(
             "Credential must have exactly 5 slash-delimited elements, "
             "e.g. keyid/date/region/service/term."
         )
-    access_key_id, date, region, service, terminator = elements
+    return tuple(elements)
+
+
+def _read_credential(credential: str, timestamp: str) -> tuple[str, str, str, str]:
+    access_key_id, date, region, service, terminator = _read_elements(credential)
     if terminator != _TERMINATOR:
         raise InvalidSignature(
             "Credential should be scoped with a valid terminator: "
@@ -449,7 +468,7 @@ def _signing_key(secret: str, signature: Signature) -> bytes:
     return key
 
 
-@lru_cache(_REMEMBERED)
+@_remembering
 def _moment_of(timestamp: str) -> Millis:
     return int(datetime.fromisoformat(timestamp).timestamp()) * SECOND
 

@@ -165,8 +165,10 @@ _ARGUMENTS = {
 }
 
 
-# A path tells nothing but this, and clients ask for the same ones again and again.
-@lru_cache(4096)
+# What is longer than any path that clients use; strangers may send such as they like.
+_LONGEST_REMEMBERED = 512
+
+
 def find_route(method: str, path: str) -> tuple[Route, str, str]:
     """Return the route of a request, the repository's name and the last part of the path.
 
@@ -179,6 +181,11 @@ def find_route(method: str, path: str) -> tuple[Route, str, str]:
         RouteNotFound, MethodNotAllowed: nothing answers it.
         InvalidName: the name isn't one of a repository.
     """
+    find = _find if len(path) > _LONGEST_REMEMBERED else _find_or_recall
+    return find(method, path)
+
+
+def _find(method: str, path: str) -> tuple[Route, str, str]:
     for pattern, methods in _COMPILED:
         match = pattern.fullmatch(path)
         if match is None:
@@ -197,6 +204,10 @@ def find_route(method: str, path: str) -> tuple[Route, str, str]:
             )
         return route, name, decode_segment(parts.get("argument", ""))
     raise RouteNotFound("Nothing is at this path. The registry's API is below /v2/.")
+
+
+# A path tells nothing but its route, and clients ask for the same ones again and again.
+_find_or_recall = lru_cache(4096)(_find)
 
 
 def template_of(path: str) -> str | None:
