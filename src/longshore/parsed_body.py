@@ -14,7 +14,7 @@ from longshore.direct_body import wake
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
-_NOWHERE = memoryview(b"")
+_NOWHERE = memoryview(bytearray())
 
 
 class ParsedBody:
@@ -79,7 +79,7 @@ class ParsedBody:
             TimeoutError: no byte came for `patience` seconds.
             ConnectionError: the client broke off. What it had sent has been counted in `read`.
         """
-        self._room, self._filled = buffer, 0
+        self._room = buffer
         try:
             held, self._held = self._held, []
             for piece in held:
@@ -87,9 +87,9 @@ class ParsedBody:
             while self._filled < len(buffer) and not self._has_ended:
                 await self._wait(patience)
         finally:
-            self.read += self._filled
-            self._room = _NOWHERE
-        return self._filled
+            filled, self._filled, self._room = self._filled, 0, _NOWHERE
+            self.read += filled
+        return filled
 
     def _take(self, piece: memoryview) -> None:
         begin = self._filled
