@@ -103,15 +103,16 @@ class Archiving(RuleBasedStateMachine):
         self.pushed.add((repository, image))
         self.check_pull(repository, image)
 
-    @rule(repository=repositories, image=images)
-    def push_nothing_but_the_manifest(self, repository: str, image: Image) -> None:
-        try:
-            with suppress(ImageAlreadyExists):
-                put(self.context, image, None, repository)
-        except (LayersNotFound, ReferencedImagesNotFound):
-            return
-        self.pushed.add((repository, image))
-        self.check_pull(repository, image)
+    @rule(repository=repositories)
+    def push_manifests_alone(self, repository: str) -> None:
+        for image in IMAGES:
+            try:
+                with suppress(ImageAlreadyExists):
+                    put(self.context, image, None, repository)
+            except (LayersNotFound, ReferencedImagesNotFound):
+                continue
+            self.pushed.add((repository, image))
+            self.check_pull(repository, image)
 
     @rule(
         repository=repositories,
