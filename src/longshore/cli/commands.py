@@ -148,7 +148,7 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
 
     The server may go on running: it does the same by itself, every now and then.
     """
-    from longshore.registry import recycle_bin  # noqa: PLC0415
+    from longshore.registry import bin_contents  # noqa: PLC0415
     from longshore.work.collector import Collector  # noqa: PLC0415
 
     count = freed = 0
@@ -157,7 +157,7 @@ def gc(settings: Settings, *, dry_run: bool) -> None:
             count, freed = count + 1, freed + garbage.size
             click.echo(f"{garbage.kind}\t{garbage.size}\t{garbage.name}\t{garbage.reason}")
         with context.database.read() as tx:
-            kept = recycle_bin.take_stock(tx)
+            kept = bin_contents.take_stock(tx)
     verb = "would free" if dry_run else "freed"
     click.echo(f"{verb} {freed} bytes, {count} things", err=True)
     if kept.images:

@@ -23,7 +23,7 @@ from sqlalchemy import and_, exists, func, or_, select, update
 from longshore.blobs.store import Location
 from longshore.metadata import schema
 from longshore.names import Digest
-from longshore.registry import recycle_bin
+from longshore.registry import bin_contents
 from longshore.registry.image_status import Status, has_status
 from longshore.registry.layers import is_referenced
 
@@ -155,7 +155,7 @@ def _is_needed(lease_over_since: Millis) -> ColumnElement[bool]:
         # What no image refers to goes with the garbage, and may get an image until then.
         or_(_LAYER.leased_at >= lease_over_since, ~is_referenced(), used_otherwise),
     )
-    return or_(needed, recycle_bin.holds_blob(active=True))
+    return or_(needed, bin_contents.holds_blob(active=True))
 
 
 def _move(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from longshore.metadata import schema
-from longshore.registry import recycle_bin
+from longshore.registry import bin_contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from longshore.registry.bin_contents import Contents
     from longshore.registry.context import Context
-    from longshore.registry.recycle_bin import Contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def take_stock(context: Context) -> Holdings:
         repositories = tx.execute(
             select(func.count()).select_from(schema.repositories)
         ).scalar_one()
-        binned = recycle_bin.take_stock(tx)
+        binned = bin_contents.take_stock(tx)
     manifests = sum(int(row[2]) for row in by_class)
     return Holdings(
         repositories=repositories,

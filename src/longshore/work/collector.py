@@ -27,7 +27,7 @@ from longshore.blobs.store import Location, upload_of
 from longshore.jobs import ledger
 from longshore.metadata import schema
 from longshore.metadata.statements import batches
-from longshore.registry import recycle_bin
+from longshore.registry import bin_contents
 from longshore.registry.layers import is_referenced
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Collector:
             layer.c.blob_id == table.c.id,
             is_referenced() | (layer.c.leased_at >= lease_over_since),
         )
-        needed = held | recycle_bin.holds_blob()
+        needed = held | bin_contents.holds_blob()
         with self._context.database.read() as tx:
             rows = tx.execute(
                 # What it takes where it lies.
@@ -169,7 +169,7 @@ class Collector:
 
     def _take_blobs(self, ids: list[int]) -> set[int]:
         table = schema.blobs
-        held = exists().where(schema.layers.c.blob_id == table.c.id) | recycle_bin.holds_blob()
+        held = exists().where(schema.layers.c.blob_id == table.c.id) | bin_contents.holds_blob()
         with self._context.database.write(content_only=True) as tx:
             # Whoever is about to let a repository hold one of them has locked it before.
             free = list(

@@ -17,6 +17,7 @@ from longshore.errors import (
 from longshore.metadata import schema
 from longshore.names import Digest, Registry
 from longshore.registry import (
+    bin_contents,
     image_archive,
     image_batches,
     layers,
@@ -25,9 +26,10 @@ from longshore.registry import (
     recycle_bin,
     repositories,
 )
+from longshore.registry.bin_contents import Contents
 from longshore.registry.image_batches import ImageId
 from longshore.registry.lifecycle_rules import StorageClass
-from longshore.registry.recycle_bin import Contents, Deletion
+from longshore.registry.recycle_bin import Deletion
 from longshore.work.collector import Collector
 from tests.support.images import artifact, layer, oci_image, oci_index
 from tests.support.lifecycle import policy, rule
@@ -395,13 +397,13 @@ def test_what_the_bin_holds_is_counted_once_and_only_if_nobody_else_needs_it(
     for image in (*ones, oci_image("c", layers=[SHARED])):
         push(context, image)
     with context.database.read() as tx:
-        assert recycle_bin.take_stock(tx) == Contents(0, 0, 0)
+        assert bin_contents.take_stock(tx) == Contents(0, 0, 0)
     delete(context, *ones)
     alone = {blob.digest: len(blob.content) for image in ones for blob in image.blobs}
     del alone[SHARED.digest]
     manifests = sum(len(image.content) for image in ones)
     with context.database.read() as tx:
-        contents = recycle_bin.take_stock(tx)
+        contents = bin_contents.take_stock(tx)
     assert contents == Contents(2, manifests, sum(alone.values()))
     assert contents.size == manifests + sum(alone.values())
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import update
 
 from longshore.metadata import schema
-from longshore.registry.recycle_bin import Contents
+from longshore.registry.bin_contents import Contents
 from longshore.registry.statistics import Holdings, take_stock
 from tests.support.images import layer, oci_image
 from tests.support.pushing import create_repository, push
