@@ -147,6 +147,7 @@ def test_who_has_come_back_in_the_meantime_is_left_alone(
     assert statuses(context, SIGNATURE) == ["ACTIVE"]
 
 
+@pytest.mark.slow
 def test_any_number_of_referrers_goes_there_and_back(context: Context) -> None:
     # More than parameters in a statement of SQLite.
     count = 33_000
