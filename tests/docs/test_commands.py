@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from longshore import server as assembly
+from longshore.clock import DAY
+from longshore.housekeeping import create_runner
+from longshore.registry import image_archive
+from longshore.registry.image_batches import ImageId
+from longshore.registry.lifecycle_rules import StorageClass
 from longshore.settings import Settings
 from tests.compat.support.containers import containers_shell
 from tests.compat.support.programs import Shell, find
@@ -18,6 +24,9 @@ from tests.support.images import layer, oci_image
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from longshore.registry.context import Context
+    from tests.support.images import Image
 
 REPOSITORY_NAME = "demo/app"
 SHOWN_ADDRESS = "localhost:5000"
@@ -130,26 +139,48 @@ def test_the_commands_of_the_page_on_commands_work(server: Longshore, tmp_path: 
         type_in(shell_of(server, tmp_path), block)
 
 
-def test_a_backup_that_was_made_as_it_is_told_can_be_restored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_archive", [False, True])
+def test_a_backup_that_was_made_as_it_is_told_can_be_restored(
+    tmp_path: Path, *, has_archive: bool
+) -> None:
     text = pages.section(pages.read("docs/operating.md"), "Backup and restore")
-    back_up, restore = pages.blocks(text, "sh")
+    plain, with_archive, restore = pages.blocks(text, "sh")
     image = oci_image("kept", layers=[layer("bottom"), layer("top")])
 
-    settings = Settings(data=tmp_path / "data")
+    places = {"DATA": str(tmp_path / "data"), "BACKUP": str(tmp_path / "backup")}
+    archive = tmp_path / "archive" if has_archive else None
+    if archive is not None:
+        archive.mkdir()
+        places["ARCHIVE"] = str(archive)
+        restore = restore.replace("     # if there was an archive directory: and", "")
+    settings = Settings(data=tmp_path / "data", archive_directory=archive)
     key = assembly.prepare(settings).administrator
     context = assembly.open_context(settings)
     pushing.create_repository(context)
     pushing.push(context, image, "1")
+    if has_archive:
+        move(context, settings, image, StorageClass.ARCHIVE)
+        assert not list(context.blobs.locations())
     # It is still open, as if the server went on running.
-    places = {"DATA": str(settings.data), "BACKUP": str(tmp_path / "backup")}
-    type_in(Shell(tmp_path, places), back_up)
+    type_in(Shell(tmp_path, places), with_archive if has_archive else plain)
     context.database.close()
 
-    restored = Settings(data=tmp_path / "restored")
-    type_in(Shell(tmp_path, places | {"DATA": str(restored.data)}), restore)
+    data = tmp_path / "restored"
+    type_in(Shell(tmp_path, places | {"DATA": str(data)}), restore)
+    restored = Settings(data=data, archive_directory=archive and data / "archive")
     assert assembly.prepare(restored).administrator == key
     context = assembly.open_context(restored)
+    if has_archive:
+        move(context, restored, image, StorageClass.STANDARD)
     assert pushing.pull(context, "1").content == image.content
     for blob in image.blobs:
         assert pushing.read_layer(context, blob.digest) == blob.content
     context.database.close()
+
+
+def move(context: Context, settings: Settings, image: Image, target: StorageClass) -> None:
+    """Archive an image or restore it, and let its bytes follow two days later."""
+    this = ImageId(str(image.digest))
+    image_archive.update_storage_class(context, pushing.REGISTRY, pushing.REPOSITORY, this, target)
+    later = replace(context, clock=lambda: context.clock() + 2 * DAY)
+    create_runner(settings, later).run_due()
