@@ -61,7 +61,8 @@ def _speed(results: Results) -> str:
     return (
         "## Speed\n\nMedians of the rounds; in brackets how far the least and the greatest lie "
         "apart. `a × b` says how many times faster Longshore was than server b: the median of the "
-        "rounds' ratios, with the least and the greatest, and with what it should be.\n\n"
+        "rounds' ratios, with the least and the greatest, and with what it should be. Where it was "
+        "measured with more processes as well, what that comes to stands behind it.\n\n"
         + "\n\n".join(parts)
     )
 
@@ -116,14 +117,25 @@ def _ratio(row: RowResult, peer: str) -> str:
     text = f"{summary.median:.2g} ({summary.least:.2g}–{summary.greatest:.2g})"
     if summary.median >= 10:
         text = f"{summary.median:.0f} ({summary.least:.0f}–{summary.greatest:.0f})"
-    if wanted is None:
-        return text
-    return f"{text} of {wanted:g}" if summary.median >= wanted else f"**{text} of {wanted:g}**"
+    if wanted is not None:
+        text = f"{text} of {wanted:g}" if summary.median >= wanted else f"**{text} of {wanted:g}**"
+    return text + "".join(f"; {each}" for each in _ratios_of_more(row, peer))
+
+
+def _ratios_of_more(row: RowResult, peer: str) -> list[str]:
+    """Return how many times faster Longshore was with more processes than one, if it was asked."""
+    more = (name for name in row.samples if name.startswith(f"{OURS}-x"))
+    return [
+        f"×{name.removeprefix(f'{OURS}-x')}: {Summary.of(ratios).median:.2g}"
+        for name in more
+        if (ratios := row.ratios(peer, name))
+    ]
 
 
 def _misses(results: Results) -> str:
     missed = [
         f"- {row.title}: {median:.3g} × {results.title(peer)}, and should be {wanted:g} ×"
+        + "".join(f" ({each})" for each in _ratios_of_more(row, peer))
         for row in results.rows
         for peer in row.samples
         if (wanted := target(row.id, peer)) is not None

@@ -191,5 +191,5 @@ class ArchivingWithBin(Archiving):
 
 TestArchiving = Archiving.TestCase
 TestArchivingWithBin = ArchivingWithBin.TestCase
-TestArchiving.settings = settings(max_examples=25, stateful_step_count=25)
-TestArchivingWithBin.settings = settings(max_examples=25, stateful_step_count=30)
+TestArchiving.settings = settings(max_examples=10, stateful_step_count=25)
+TestArchivingWithBin.settings = settings(max_examples=12, stateful_step_count=30)

@@ -83,7 +83,7 @@ def tagged(context: Context) -> set[str]:
 
 
 @settings(
-    max_examples=30,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @pytest.mark.parametrize("is_oci", [False, True], ids=["ecr", "oci"])
@@ -130,7 +130,7 @@ def test_to_delete_and_to_restore_is_to_do_nothing(
 
 
 @settings(
-    max_examples=15,
+    max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pushes=PUSHES, order=st.data())

@@ -87,6 +87,14 @@ def test_the_table_names_no_miss_where_there_is_none() -> None:
     assert "## Targets missed\n\nNone." in text
 
 
+def test_the_table_tells_what_more_processes_come_to() -> None:
+    measured = row("requests/s", samples(100), samples(20))
+    measured.samples["longshore-x2"] = samples(180)
+    text = markdown(results_of(measured))
+    assert "**5 (5–5) of 12**; ×2: 9 |" in text
+    assert "- manifest GET: 5 × distribution 2.8, and should be 12 × (×2: 9)" in text
+
+
 def test_the_table_shows_errors_beside_the_speed_they_spoil() -> None:
     text = markdown(results_of(row("requests/s", samples(130, errors=7), samples(10))))
     assert "130 (0%, **7 errors**)" in text

@@ -147,7 +147,9 @@ def test_who_has_come_back_in_the_meantime_is_left_alone(
     assert statuses(context, SIGNATURE) == ["ACTIVE"]
 
 
+# PostgreSQL takes more parameters, in the same statements.
 @pytest.mark.slow
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_any_number_of_referrers_goes_there_and_back(context: Context) -> None:
     # More than parameters in a statement of SQLite.
     count = 33_000
