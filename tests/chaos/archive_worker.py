@@ -16,8 +16,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import event
-
 from longshore.access.sealing import ServerKey
 from longshore.blobs.archive_directory import ArchiveDirectory
 from longshore.blobs.filesystem import FilesystemBlobStore
@@ -25,11 +23,10 @@ from longshore.metadata.database import Database
 from longshore.registry.context import Context
 from longshore.work import archive
 from longshore.work.runner import Handler, Runner
+from tests.chaos.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sqlalchemy import Engine
 
     from longshore.work.runner import Work
 
@@ -59,12 +56,14 @@ class Fate:
         if self._has_begun and self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def watch(self, engine: Engine) -> None:
-        event.listen(engine, "before_cursor_execute", self.step)
-        event.listen(engine, "commit", self.step)
+    def watch(self, database: Database) -> None:
+        tell_before_each(database, self.step)
         sys.addaudithook(self._hear)
 
     def _hear(self, name: str, details: tuple[object, ...]) -> None:
+        if name == "os.mkdir" and Path(str(details[0])).exists():
+            # It only makes sure.
+            return
         if name in _CHANGES or (name == "open" and int(str(details[2] or 0)) & _WRITING):
             self.step()
 
@@ -80,7 +79,7 @@ def work(url: str, home: Path, last: int) -> None:
         clock=lambda: int(clock.read_text()),
     )
     fate = Fate(last)
-    fate.watch(database._engine)
+    fate.watch(database)
     handlers = {archive.MOVE: archive.move, archive.RESTORATION: archive.restore}
     Runner(
         context, {kind: fate.threaten(handler, context) for kind, handler in handlers.items()}

@@ -17,19 +17,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-
 from longshore import server
 from longshore.housekeeping import create_runner
-from longshore.metadata import prepared
 from longshore.settings import Settings
+from tests.chaos.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.sharedctypes import Synchronized
     from pathlib import Path
-
-    from sqlalchemy import Connection
 
     from longshore.jobs.queue import Job, Terms
     from longshore.registry.context import Context
@@ -132,18 +128,7 @@ def _doom(runner: Runner, context: Context, fate: Fate) -> None:
     """Tell a fate of all the moments. There is no other way into a runner."""
     runner._take = partial(fate.take, runner._take)  # type: ignore[method-assign]
     runner._perform = partial(fate.perform, runner._perform)  # type: ignore[method-assign]
-    # Connections that are there already tell nobody.
-    context.database.close()
-    engine = context.database._engine
-    event.listen(engine, "before_cursor_execute", lambda *given: fate.moment(given[2]))
-    execute = prepared._execute
-
-    def execute_prepared(tx: Connection, text: str, *args: object, **kwargs: bool) -> object:
-        fate.moment(text)
-        return execute(tx, text, *args, **kwargs)
-
-    prepared._execute = execute_prepared
-    event.listen(engine, "commit", lambda _: fate.moment("COMMIT"))
+    tell_before_each(context.database, fate.moment)
 
     def auditing(name: str, arguments: tuple[object, ...]) -> None:
         if name in _SEEN_OUTSIDE:

@@ -507,7 +507,8 @@ def test_they_do_so_over_the_network_through_many_more_histories(
     run_state_machine_as_test(
         _histories(compatibility, Listening, url),
         settings=settings(
-            max_examples=8,
+            # PostgreSQL takes three times as long for one.
+            max_examples=8 if database == "sqlite" else 3,
             stateful_step_count=40,
             deadline=None,
             print_blob=True,
