@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from longshore import at_once
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 
-    from longshore.api.app import Answer
     from longshore.api.http import Receive, Scope, Send
 
 
-class Application(Protocol):
-    """What answers requests."""
+class Application(at_once.Application, Protocol):
+    """What answers requests, at once or as ASGI has it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-
-    def begin(self, scope: Scope, receive: Receive) -> Coroutine[Any, Any, Answer] | None:
-        """See `longshore.at_once.Application`."""
 
 
 class Lifespan:
@@ -57,7 +55,7 @@ class Lifespan:
 
     def begin(
         self, scope: MutableMapping[str, Any], receive: Receive
-    ) -> Coroutine[Any, Any, Answer] | None:
+    ) -> Coroutine[Any, Any, at_once.Answer] | None:
         """See `longshore.at_once.Application`."""
         scope["scheme"] = self._scheme
         return self._app.begin(scope, receive)

@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import event
+
 from longshore.access.sealing import ServerKey
 from longshore.blobs.archive_directory import ArchiveDirectory
 from longshore.blobs.filesystem import FilesystemBlobStore
@@ -23,7 +25,7 @@ from longshore.metadata.database import Database
 from longshore.registry.context import Context
 from longshore.work import archive
 from longshore.work.runner import Handler, Runner
-from tests.chaos.statements import tell_before_each
+from tests.support.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +60,7 @@ class Fate:
 
     def watch(self, database: Database) -> None:
         tell_before_each(database, self.step)
+        event.listen(database._engine, "commit", self.step)
         sys.addaudithook(self._hear)
 
     def _hear(self, name: str, details: tuple[object, ...]) -> None:

@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event
+
 from longshore import server
 from longshore.housekeeping import create_runner
 from longshore.settings import Settings
-from tests.chaos.statements import tell_before_each
+from tests.support.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,6 +131,7 @@ def _doom(runner: Runner, context: Context, fate: Fate) -> None:
     runner._take = partial(fate.take, runner._take)  # type: ignore[method-assign]
     runner._perform = partial(fate.perform, runner._perform)  # type: ignore[method-assign]
     tell_before_each(context.database, fate.moment)
+    event.listen(context.database._engine, "commit", lambda _: fate.moment("COMMIT"))
 
     def auditing(name: str, arguments: tuple[object, ...]) -> None:
         if name in _SEEN_OUTSIDE:

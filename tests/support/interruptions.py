@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from unittest.mock import patch
-
-from sqlalchemy import event
 
 from longshore.blobs.filesystem import FilesystemBlobStore
-from longshore.metadata import prepared
+from tests.support.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
-
-    from sqlalchemy import Connection
 
     from longshore.blobs.store import Location
     from longshore.metadata.database import Database
@@ -69,23 +64,14 @@ def before_statement(
     It may read the same database. To write there it needs PostgreSQL, where several can.
     """
     waiting = [interruption]
-    execute = prepared._execute
 
-    def interrupt(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def interrupt(statement: str) -> None:
         if waiting and statement.startswith(beginning):
             waiting.pop()()
 
-    def execute_prepared(tx: Connection, text: str, *args: object, **kwargs: bool) -> object:
-        if tx.engine is database._engine:
-            interrupt(tx, None, text)
-        return execute(tx, text, *args, **kwargs)
-
-    # Connections that are there already tell nobody.
-    database.close()
-    event.listen(database._engine, "before_cursor_execute", interrupt)
+    end = tell_before_each(database, interrupt)
     try:
-        with patch.object(prepared, "_execute", execute_prepared):
-            yield
+        yield
     finally:
-        event.remove(database._engine, "before_cursor_execute", interrupt)
+        end()
     assert not waiting, f"no statement began with {beginning!r}"

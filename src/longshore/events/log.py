@@ -10,14 +10,13 @@ repository.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
-from longshore.metadata.statements import lock_for_one
+from longshore.metadata.statements import batches, lock_for_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +54,7 @@ def emit(tx: Connection, events: Iterable[Event]) -> None:
         {"event_id": event.id, "occurred_at": event.at, "document": event.as_json()}
         for event in events
     )
-    while batch := list(islice(rows, _BATCH)):
+    for batch in batches(rows, _BATCH):
         _INSERT.run_for_each(tx, batch)
 
 

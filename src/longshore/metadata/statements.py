@@ -22,10 +22,10 @@ Item = TypeVar("Item")
 _BATCH = 500
 
 
-def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield all items, as many at a time as a statement takes."""
+def batches(items: Iterable[Item], most: int = _BATCH) -> Iterator[list[Item]]:
+    """Yield all items, `most` at a time: by default as many as any statement takes."""
     iterator = iter(items)
-    while batch := list(islice(iterator, _BATCH)):
+    while batch := list(islice(iterator, most)):
         yield batch
 
 

@@ -12,14 +12,14 @@ moment. A run that is killed has taken whole images or none; the next one goes o
 
 from __future__ import annotations
 
-import itertools
 from array import array
 from collections import Counter
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from longshore.errors import ImageStorageClassUpdateNotSupported, RepositoryNotFound
+from longshore.metadata.statements import batches
 from longshore.names import Digest
 from longshore.registry import (
     image_removal,
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 _BATCH = 100
 
 REFERENCED = "ImageReferencedByManifestList"
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +160,13 @@ class Run:
         """
         plan = _Plan()
         shown = lifecycle_images.all_of(self._context.database.read, self.repository)
-        for verdicts in _batches(evaluate(self.rules, shown, self._now)):
+        for verdicts in batches(evaluate(self.rules, shown, self._now), _BATCH):
             kept = [verdict for verdict in verdicts if verdict.is_protected]
             if kept:
                 yield [Outcome.of(verdict.image, verdict.rule, REFERENCED) for verdict in kept]
             plan.add(verdict for verdict in verdicts if not verdict.is_protected)
         with suppress(_Superseded):
-            for due in _batches(plan.steps()):
+            for due in batches(plan.steps(), _BATCH):
                 yield self._take(due)
             with self._context.database.write() as tx:
                 lifecycle_policies.note_evaluation(tx, self.repository, self.policy.text, self._now)
@@ -330,9 +328,3 @@ class _Acting:
             self.outcomes.append(Outcome.of(image, rule))
             self.done.add(image.id)
             expiring += lifecycle_images.referrers_of(self._tx, self._repository, image.digest)
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, _BATCH)):
-        yield batch
