@@ -11,7 +11,7 @@ from longshore.identity import authorization, principals
 from longshore.identity.authorization import Need
 from longshore.identity.principals import NoSuchPrincipal
 from longshore.registry import policies, registry_policies, repository_policies
-from longshore.registry.policies import InvalidPolicy
+from longshore.registry.policies import PrincipalNotFound
 
 if TYPE_CHECKING:
     from longshore.identity.authorization import Surroundings
@@ -48,7 +48,8 @@ def set_on_repository(
         force: set it even if `principal` couldn't set another one afterwards.
 
     Raises:
-        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidPolicy: it isn't a policy.
+        PrincipalNotFound: it names a principal that doesn't exist.
         InvalidParameter: `principal` couldn't set another one, and `force` isn't given.
         RepositoryNotFound: there is no such repository.
     """
@@ -66,7 +67,8 @@ def put_on_registry(context: Context, registry: Registry, text: str) -> str:
     """Set the policy of a registry; return it in ECR's normal form.
 
     Raises:
-        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidPolicy: it isn't a policy.
+        PrincipalNotFound: it names a principal that doesn't exist.
     """
     document = read(context, text, Grammar.REGISTRY)
     registry_policies.put(context, registry, document)
@@ -77,11 +79,12 @@ def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
     """Check a policy that somebody wants to set, and whom it names.
 
     Raises:
-        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidPolicy: it isn't a policy.
+        PrincipalNotFound: it names a principal that doesn't exist.
     """
     document = policies.read(text, grammar)
     try:
         bindings = principals.bindings(context, document.policy.principals())
     except NoSuchPrincipal as error:
-        raise InvalidPolicy(grammar, f"There is no principal '{error.named}'") from None
+        raise PrincipalNotFound(error.named) from None
     return replace(document, bindings=bindings)

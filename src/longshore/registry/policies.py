@@ -36,10 +36,9 @@ _MEMBERS_OF_STATEMENT = (
 
 
 class InvalidPolicy(InvalidParameter):
-    """A policy of a repository or of a registry breaks the policy language, or names nobody.
+    """A policy of a repository or of a registry breaks the policy language.
 
-    ECR has one sentence for all of it, and clients wait for a new principal to be known while they
-    hear just that one.
+    ECR has one sentence for all of it.
 
     Attributes:
         reason: what is wrong, for people; a member of the answer, too.
@@ -50,6 +49,18 @@ class InvalidPolicy(InvalidParameter):
         refusal = InvalidParameter.at("PolicyText", f"Invalid {kind} policy provided")
         super().__init__(refusal.message, reason=reason)
         self.reason = reason
+
+
+class PrincipalNotFound(InvalidParameter):
+    """A policy names a user or a role that doesn't exist.
+
+    Terraform waits for a new one to be known while it hears just this sentence
+    (`aws_ecr_repository_policy`).
+    """
+
+    def __init__(self, named: str) -> None:
+        refusal = InvalidParameter.at("PolicyText", "Principal not found")
+        super().__init__(refusal.message, reason=f"There is no principal '{named}'")
 
 
 @dataclass(frozen=True, slots=True)

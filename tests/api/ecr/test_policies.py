@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.ecr.policy_refusals import INVALID, LOCKED_OUT
+from tests.api.ecr.policy_refusals import LOCKED_OUT, UNKNOWN_PRINCIPAL
 from tests.api.ecr.refusal_cases import ACCOUNT
 from tests.api.ecr.refusals import body, refusal
 from tests.api.people import OTHER_ACCOUNT, Person, allow, is_denied, policy
@@ -84,7 +84,7 @@ def test_a_policy_names_principals_that_exist(stage: Stage) -> None:
 
     ecr.set_repository_policy(repositoryName=name, policyText=naming(person.arn))
     for absent in (f"{person.arn}x", person.arn.replace("user/", "role/")):
-        with refusal("InvalidParameterException", INVALID["SetRepositoryPolicy"]):
+        with refusal("InvalidParameterException", UNKNOWN_PRINCIPAL):
             ecr.set_repository_policy(repositoryName=name, policyText=naming(person.arn, absent))
     kept = json.loads(ecr.get_repository_policy(repositoryName=name)["policyText"])
     assert kept == json.loads(naming(person.arn))
