@@ -1,4 +1,7 @@
-"""Setting the policies of repositories and of registries: only sensible ones are taken."""
+"""Setting the policies of repositories and of registries, and showing them.
+
+Only sensible ones are taken, and who is gone is shown to be.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
 from longshore.errors import InvalidParameter
-from longshore.identity import authorization, principals
+from longshore.identity import authorization, bindings
 from longshore.identity.authorization import Need
-from longshore.identity.principals import NoSuchPrincipal
+from longshore.identity.bindings import NoSuchPrincipal
 from longshore.registry import policies, registry_policies, repository_policies
-from longshore.registry.policies import PrincipalNotFound
+from longshore.registry.policies import PrincipalNotFound, StoredPolicy
 
 if TYPE_CHECKING:
     from longshore.identity.authorization import Surroundings
@@ -75,6 +78,33 @@ def put_on_registry(context: Context, registry: Registry, text: str) -> str:
     return document.text
 
 
+def of_repository(context: Context, registry: Registry, name: str) -> str:
+    """Return the policy of a repository as it is shown (`bindings.shown`).
+
+    Raises:
+        RepositoryNotFound, RepositoryPolicyNotFound: there is none.
+    """
+    return shown(context, repository_policies.get(context, registry, name))
+
+
+def of_registry(context: Context, registry: Registry) -> str:
+    """Return the policy of a registry as it is shown (`bindings.shown`).
+
+    Raises:
+        RegistryPolicyNotFound: it has none.
+    """
+    return shown(context, registry_policies.get(context, registry))
+
+
+def shown(context: Context, policy: StoredPolicy) -> str:
+    """Return a policy as it is shown (`bindings.shown`)."""
+    if not policy.bindings:
+        return policy.text
+    with context.database.read() as tx:
+        [text] = bindings.shown(tx, [policy])
+    return text
+
+
 def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
     """Check a policy that somebody wants to set, and whom it names.
 
@@ -84,7 +114,7 @@ def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
     """
     document = policies.read(text, grammar)
     try:
-        bindings = principals.bindings(context, document.policy.principals())
+        found = bindings.find(context, document.policy.principals())
     except NoSuchPrincipal as error:
         raise PrincipalNotFound(error.named) from None
-    return replace(document, bindings=bindings)
+    return replace(document, bindings=found)
