@@ -17,6 +17,8 @@ from longshore.registry import policies, registry_policies, repository_policies
 from longshore.registry.policies import PrincipalNotFound, StoredPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from longshore.identity.authorization import Surroundings
     from longshore.identity.principals import Principal
     from longshore.names import Registry
@@ -84,7 +86,8 @@ def of_repository(context: Context, registry: Registry, name: str) -> str:
     Raises:
         RepositoryNotFound, RepositoryPolicyNotFound: there is none.
     """
-    return shown(context, repository_policies.get(context, registry, name))
+    [text] = shown(context, [repository_policies.get(context, registry, name)])
+    return text
 
 
 def of_registry(context: Context, registry: Registry) -> str:
@@ -93,16 +96,16 @@ def of_registry(context: Context, registry: Registry) -> str:
     Raises:
         RegistryPolicyNotFound: it has none.
     """
-    return shown(context, registry_policies.get(context, registry))
-
-
-def shown(context: Context, policy: StoredPolicy) -> str:
-    """Return a policy as it is shown (`bindings.shown`)."""
-    if not policy.bindings:
-        return policy.text
-    with context.database.read() as tx:
-        [text] = bindings.shown(tx, [policy])
+    [text] = shown(context, [registry_policies.get(context, registry)])
     return text
+
+
+def shown(context: Context, stored: Sequence[StoredPolicy]) -> list[str]:
+    """Return policies as they are shown (`bindings.shown`)."""
+    if not any(policy.bindings for policy in stored):
+        return [policy.text for policy in stored]
+    with context.database.read() as tx:
+        return bindings.shown(tx, stored)
 
 
 def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:

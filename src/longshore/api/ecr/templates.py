@@ -13,11 +13,10 @@ from longshore.identity import resource_policies
 from longshore.registry import creation_templates
 from longshore.registry.creation_templates import Changes, Scenario
 from longshore.registry.mutability import Mode
-from longshore.registry.policies import StoredPolicy
 from longshore.registry.repositories import Encryption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from types_boto3_ecr import type_defs as ecr
@@ -41,7 +40,7 @@ def describe(call: Call, request: ecr.DescribeRepositoryCreationTemplatesRequest
     listed = creation_templates.list_all(call.context, registry, prefixes, page.after, page.limit)
     return {
         "registryId": registry.account,
-        "repositoryCreationTemplates": [_template(call, template) for template in listed.items],
+        "repositoryCreationTemplates": _templates(call, listed.items),
         "nextToken": call.next_token(page, listed.next),
     }
 
@@ -88,21 +87,26 @@ def _changes(call: Call, request: Mapping[str, Any]) -> Changes:
 
 
 def _shown(call: Call, template: CreationTemplate) -> Output:
+    [shown] = _templates(call, [template])
     return {
         "registryId": template.registry.account,
-        "repositoryCreationTemplate": _template(call, template),
+        "repositoryCreationTemplate": shown,
     }
 
 
-def _template(call: Call, template: CreationTemplate) -> Output:
-    policy = StoredPolicy(template.repository_policy, template.policy_bindings)
+def _templates(call: Call, templates: Sequence[CreationTemplate]) -> list[Output]:
+    policies = resource_policies.shown(call.context, [each.stored_policy for each in templates])
+    return [_template(each, policy) for each, policy in zip(templates, policies, strict=True)]
+
+
+def _template(template: CreationTemplate, policy: str) -> Output:
     return {
         "prefix": template.prefix,
         "description": template.description or None,
         "encryptionConfiguration": {"encryptionType": template.encryption.type},
         "resourceTags": [{"Key": key, "Value": value} for key, value in template.tags.items()],
         **mutability_members(template.mutability),
-        "repositoryPolicy": resource_policies.shown(call.context, policy) or None,
+        "repositoryPolicy": policy or None,
         "lifecyclePolicy": template.lifecycle_policy or None,
         "appliedFor": [scenario.value for scenario in template.applied_for],
         "customRoleArn": template.role_arn or None,
