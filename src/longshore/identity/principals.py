@@ -24,7 +24,6 @@ from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
 from longshore.identity.session_tokens import Session
 from longshore.metadata import schema
-from longshore.names import is_account
 from longshore.registry.context import Caller
 
 if TYPE_CHECKING:
@@ -35,17 +34,16 @@ if TYPE_CHECKING:
     from longshore.clock import Millis
     from longshore.registry.context import Context
 
-_IDENTITY_ARN = re.compile(
+IDENTITY_ARN = re.compile(
     r"arn:aws:iam::(?P<account>[0-9]{12}):(?P<kind>user|group|role)"
     r"(?P<path>/(?:[\x21-\x7e]+/)?)(?P<name>[\w+=,.@-]+)",
     re.ASCII,
 )
-_SESSION_ARN = re.compile(
+SESSION_ARN = re.compile(
     r"arn:aws:sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[\w+=,.@-]+)/(?P<session>[\w+=,.@-]+)",
     re.ASCII,
 )
-_ROOT_ARN = re.compile(r"arn:aws:iam::(?P<account>[0-9]{12}):root")
-_SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.com")
+ROOT_ARN = re.compile(r"arn:aws:iam::(?P<account>[0-9]{12}):root")
 
 # STS, GetSessionToken: its credentials manage no identities, and no others but those of roles.
 _LIMITS_OF_SESSION_TOKENS = """{
@@ -64,18 +62,6 @@ _LIMITS_OF_SESSION_TOKENS = """{
         }
     ]
 }"""
-
-
-class NoSuchPrincipal(LookupError):
-    """A policy names somebody who doesn't exist.
-
-    Attributes:
-        named: as the policy names them.
-    """
-
-    def __init__(self, named: str) -> None:
-        super().__init__(named)
-        self.named = named
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,52 +194,18 @@ def of_arn(context: Context, arn: str) -> Principal:
     Raises:
         NoSuchEntity: there is none.
     """
-    if root := _ROOT_ARN.fullmatch(arn):
+    if root := ROOT_ARN.fullmatch(arn):
         return of_root(root["account"])
     with context.database.read() as tx:
-        if found := _IDENTITY_ARN.fullmatch(arn):
+        if found := IDENTITY_ARN.fullmatch(arn):
             identity = identities.find(tx, found["account"], Kind(found["kind"]), found["name"])
             if identity.arn == arn:
                 return of_identity(tx, identity)
-        elif found := _SESSION_ARN.fullmatch(arn):
+        elif found := SESSION_ARN.fullmatch(arn):
             role = identities.find(tx, found["account"], Kind.ROLE, found["name"])
             now = context.clock()
             return of_identity(tx, role, Session(role.id, found["session"], now, now))
     raise NoSuchEntity(f"There is no principal with the ARN {arn}.")
-
-
-def bindings(context: Context, named: Iterable[str]) -> dict[str, str]:
-    """Return to whom the ARNs belong that a policy names: the ids of users and roles by their ARNs.
-
-    Of the session of a role that is the role's. An account is its number: each exists, whether or
-    not anybody uses it, and will be nobody else's; so do the services.
-
-    Raises:
-        NoSuchPrincipal: one of those named doesn't exist.
-    """
-    found: dict[str, str] = {}
-    with context.database.read() as tx:
-        for text in sorted(named):
-            if not _is_always_there(text):
-                found[text] = _id_behind(tx, text)
-    return found
-
-
-def _is_always_there(text: str) -> bool:
-    matched = _ROOT_ARN.fullmatch(text) or _SERVICE.fullmatch(text)
-    return text == "*" or is_account(text) or matched is not None
-
-
-def _id_behind(tx: Connection, text: str) -> str:
-    unique_id = None
-    if (found := _IDENTITY_ARN.fullmatch(text)) and found["kind"] != Kind.GROUP.value:
-        kind = Kind(found["kind"])
-        unique_id = identities.find_id(tx, found["account"], kind, found["path"], found["name"])
-    elif found := _SESSION_ARN.fullmatch(text):
-        unique_id = identities.find_id(tx, found["account"], Kind.ROLE, None, found["name"])
-    if unique_id is None:
-        raise NoSuchPrincipal(text)
-    return unique_id
 
 
 def session_arn(role: Identity, session_name: str) -> str:

@@ -1,4 +1,7 @@
-"""Setting the policies of repositories and of registries: only sensible ones are taken."""
+"""Setting the policies of repositories and of registries, and showing them.
+
+Only sensible ones are taken, and who is gone is shown to be.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from longshore.access.policy.documents import Grammar
 from longshore.errors import InvalidParameter
-from longshore.identity import authorization, principals
+from longshore.identity import authorization, bindings
 from longshore.identity.authorization import Need
-from longshore.identity.principals import NoSuchPrincipal
+from longshore.identity.bindings import NoSuchPrincipal
 from longshore.registry import policies, registry_policies, repository_policies
-from longshore.registry.policies import InvalidPolicy
+from longshore.registry.policies import PrincipalNotFound, StoredPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from longshore.identity.authorization import Surroundings
     from longshore.identity.principals import Principal
     from longshore.names import Registry
@@ -48,7 +53,8 @@ def set_on_repository(
         force: set it even if `principal` couldn't set another one afterwards.
 
     Raises:
-        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidPolicy: it isn't a policy.
+        PrincipalNotFound: it names a principal that doesn't exist.
         InvalidParameter: `principal` couldn't set another one, and `force` isn't given.
         RepositoryNotFound: there is no such repository.
     """
@@ -66,22 +72,52 @@ def put_on_registry(context: Context, registry: Registry, text: str) -> str:
     """Set the policy of a registry; return it in ECR's normal form.
 
     Raises:
-        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidPolicy: it isn't a policy.
+        PrincipalNotFound: it names a principal that doesn't exist.
     """
     document = read(context, text, Grammar.REGISTRY)
     registry_policies.put(context, registry, document)
     return document.text
 
 
+def of_repository(context: Context, registry: Registry, name: str) -> str:
+    """Return the policy of a repository as it is shown (`bindings.shown`).
+
+    Raises:
+        RepositoryNotFound, RepositoryPolicyNotFound: there is none.
+    """
+    [text] = shown(context, [repository_policies.get(context, registry, name)])
+    return text
+
+
+def of_registry(context: Context, registry: Registry) -> str:
+    """Return the policy of a registry as it is shown (`bindings.shown`).
+
+    Raises:
+        RegistryPolicyNotFound: it has none.
+    """
+    [text] = shown(context, [registry_policies.get(context, registry)])
+    return text
+
+
+def shown(context: Context, stored: Sequence[StoredPolicy]) -> list[str]:
+    """Return policies as they are shown (`bindings.shown`)."""
+    if not any(policy.bindings for policy in stored):
+        return [policy.text for policy in stored]
+    with context.database.read() as tx:
+        return bindings.shown(tx, stored)
+
+
 def read(context: Context, text: str, grammar: Grammar) -> PolicyDocument:
     """Check a policy that somebody wants to set, and whom it names.
 
     Raises:
-        InvalidPolicy: it isn't a policy, or names a principal that doesn't exist.
+        InvalidPolicy: it isn't a policy.
+        PrincipalNotFound: it names a principal that doesn't exist.
     """
     document = policies.read(text, grammar)
     try:
-        bindings = principals.bindings(context, document.policy.principals())
+        found = bindings.find(context, document.policy.principals())
     except NoSuchPrincipal as error:
-        raise InvalidPolicy(grammar, f"There is no principal '{error.named}'") from None
-    return replace(document, bindings=bindings)
+        raise PrincipalNotFound(error.named) from None
+    return replace(document, bindings=found)

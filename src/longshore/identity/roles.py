@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from longshore.access.policy.documents import Grammar
 from longshore.access.policy.principals import UNBOUND, Bindings
-from longshore.identity import boundaries, documents, identities, principals, words
+from longshore.identity import bindings, boundaries, documents, identities, words
+from longshore.identity.bindings import NoSuchPrincipal
 from longshore.identity.errors import (
     MalformedPolicyDocument,
     NoSuchEntity,
@@ -18,12 +19,11 @@ from longshore.identity.errors import (
 )
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
-from longshore.identity.principals import NoSuchPrincipal
 from longshore.metadata import schema
 from longshore.registry.slices import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Row, Select
 
@@ -106,6 +106,17 @@ def get(context: Context, account: str, name: str) -> Role:
         return find(tx, account, name)
 
 
+def describe(context: Context, account: str, name: str) -> Role:
+    """Return the role called `name` for people: its trust policy as it is shown (`bindings.shown`).
+
+    Raises:
+        NoSuchEntity: there is none.
+    """
+    with context.database.read() as tx:
+        [role] = _shown(tx, [find(tx, account, name)])
+    return role
+
+
 def find(tx: Connection, account: str, name: str) -> Role:
     """Return the role called `name`.
 
@@ -126,7 +137,7 @@ def list_all(
     after: Position | None = None,
     limit: int = 100,
 ) -> Slice[Role]:
-    """Return up to `limit` roles, by name."""
+    """Return up to `limit` roles by name, their trust policies as they are shown."""
     with context.database.read() as tx:
         found = identities.list_in(
             tx, account, Kind.ROLE, path_prefix=path_prefix, after=after, limit=limit
@@ -134,7 +145,7 @@ def list_all(
         ids = [identity.id for identity in found.items]
         rows = tx.execute(_query(account).where(_table.c.id.in_(ids)))
         roles = {row.id: _role(row) for row in rows}
-    return Slice(tuple(roles[each] for each in ids), found.next)
+        return Slice(tuple(_shown(tx, [roles[each] for each in ids])), found.next)
 
 
 def change(
@@ -198,7 +209,7 @@ def _check_trust_policy(context: Context, text: str) -> dict[str, str]:
     if documents.size(text) > _LARGEST_TRUST_POLICY:
         raise QuotaExceeded.of("ACLSizePerRole", _LARGEST_TRUST_POLICY)
     try:
-        return principals.bindings(context, policy.principals())
+        return bindings.find(context, policy.principals())
     except NoSuchPrincipal as error:
         raise MalformedPolicyDocument(
             f'Invalid principal in policy: "AWS":"{error.named}"'
@@ -231,6 +242,11 @@ def _query(account: str) -> Select[Any]:
         .join(_table, _table.c.id == identity.c.id)
         .where(identity.c.account == account)
     )
+
+
+def _shown(tx: Connection, roles: Sequence[Role]) -> list[Role]:
+    texts = bindings.shown(tx, [(role.trust_policy, role.trust_bindings) for role in roles])
+    return [replace(role, trust_policy=text) for role, text in zip(roles, texts, strict=True)]
 
 
 def _role(row: Row[Any]) -> Role:

@@ -34,6 +34,7 @@ from longshore.registry import (
 from longshore.registry.lifecycle_grammar import normal_form, parse
 from longshore.registry.lifecycle_policies import LifecyclePolicy
 from longshore.registry.mutability import Mode, TagMutability
+from longshore.registry.policies import StoredPolicy
 from longshore.registry.repositories import Encryption
 from longshore.registry.slices import Slice
 
@@ -91,6 +92,11 @@ class CreationTemplate:
     lifecycle_policy: str = ""
     applied_for: tuple[Scenario, ...] = ()
     role_arn: str = ""
+
+    @property
+    def stored_policy(self) -> StoredPolicy:
+        """The repository policy as it was set."""
+        return StoredPolicy(self.repository_policy, self.policy_bindings)
 
 
 @dataclass(frozen=True, slots=True)

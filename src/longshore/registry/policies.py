@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from longshore.access.policy.documents import Grammar, MalformedPolicy, Policy, parse
 from longshore.access.policy.evaluation import Source
@@ -16,7 +16,7 @@ from longshore.access.policy.principals import UNBOUND, Bindings
 from longshore.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _KINDS = {Grammar.REPOSITORY: "repository", Grammar.REGISTRY: "registry"}
 
@@ -36,10 +36,9 @@ _MEMBERS_OF_STATEMENT = (
 
 
 class InvalidPolicy(InvalidParameter):
-    """A policy of a repository or of a registry breaks the policy language, or names nobody.
+    """A policy of a repository or of a registry breaks the policy language.
 
-    ECR has one sentence for all of it, and clients wait for a new principal to be known while they
-    hear just that one.
+    ECR has one sentence for all of it.
 
     Attributes:
         reason: what is wrong, for people; a member of the answer, too.
@@ -50,6 +49,30 @@ class InvalidPolicy(InvalidParameter):
         refusal = InvalidParameter.at("PolicyText", f"Invalid {kind} policy provided")
         super().__init__(refusal.message, reason=reason)
         self.reason = reason
+
+
+class PrincipalNotFound(InvalidParameter):
+    """A policy names a user or a role that doesn't exist.
+
+    Terraform waits for a new one to be known while it hears just this sentence
+    (`aws_ecr_repository_policy`).
+    """
+
+    def __init__(self, named: str) -> None:
+        refusal = InvalidParameter.at("PolicyText", "Principal not found")
+        super().__init__(refusal.message, reason=f"There is no principal '{named}'")
+
+
+class StoredPolicy(NamedTuple):
+    """A policy as it was set.
+
+    Attributes:
+        text: in ECR's normal form.
+        bindings: to whom the ARNs belonged that it names.
+    """
+
+    text: str
+    bindings: Bindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +124,31 @@ def normalised(text: str) -> str:
     else:
         policy["Statement"] = _ordered(statements, _MEMBERS_OF_STATEMENT)
     return _printed(_ordered(policy, _MEMBERS_OF_POLICY), "\n")
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """Return a well-formed policy with other names for AWS principals, pretty-printed.
+
+    Args:
+        text: the policy; without any of the names it is returned as it is.
+        names: the new ones, by those that stand there.
+    """
+    if not names:
+        return text
+    policy = json.loads(text, parse_float=Decimal)
+    statements = policy["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for member in ("Principal", "NotPrincipal"):
+            kinds = statement.get(member)
+            if isinstance(kinds, dict) and "AWS" in kinds:
+                kinds["AWS"] = _with_names(kinds["AWS"], names)
+    return _printed(policy, "\n")
+
+
+def _with_names(principals: str | list[str], names: Mapping[str, str]) -> str | list[str]:
+    if isinstance(principals, str):
+        return names.get(principals, principals)
+    return [names.get(each, each) for each in principals]
 
 
 def _ordered(members: dict[str, object], order: Sequence[str]) -> dict[str, object]:

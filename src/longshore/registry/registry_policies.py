@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
+from longshore.access.policy.principals import UNBOUND
 from longshore.errors import RegistryPolicyNotFound
 from longshore.metadata import schema
 from longshore.metadata.statements import upsert
+from longshore.registry.policies import StoredPolicy
 
 if TYPE_CHECKING:
     from longshore.names import Registry
@@ -27,7 +29,7 @@ def put(context: Context, registry: Registry, document: PolicyDocument) -> None:
         )
 
 
-def get(context: Context, registry: Registry) -> str:
+def get(context: Context, registry: Registry) -> StoredPolicy:
     """Return the policy of a registry.
 
     Raises:
@@ -35,14 +37,14 @@ def get(context: Context, registry: Registry) -> str:
     """
     table = schema.registry_policies
     with context.database.read() as tx:
-        text: str | None = tx.execute(
-            select(table.c.document).where(
+        row = tx.execute(
+            select(table.c.document, table.c.bindings).where(
                 table.c.account == registry.account, table.c.region == registry.region
             )
-        ).scalar_one_or_none()
-    if text is None:
+        ).one_or_none()
+    if row is None:
         raise RegistryPolicyNotFound(registry.account)
-    return text
+    return StoredPolicy(row.document, row.bindings or UNBOUND)
 
 
 def remove(context: Context, registry: Registry) -> str:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
+from longshore.access.policy.principals import UNBOUND
 from longshore.errors import RepositoryPolicyNotFound
 from longshore.metadata import schema
 from longshore.metadata.statements import upsert
 from longshore.registry import repositories
+from longshore.registry.policies import StoredPolicy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,7 +39,7 @@ def write(tx: Connection, repository_id: int, text: str, bindings: Bindings) -> 
     )
 
 
-def get(context: Context, registry: Registry, name: str) -> str:
+def get(context: Context, registry: Registry, name: str) -> StoredPolicy:
     """Return the policy of a repository.
 
     Raises:
@@ -56,16 +58,16 @@ def remove(context: Context, registry: Registry, name: str) -> str:
     table = schema.repository_policies
     with context.database.write() as tx:
         repository = repositories.find(tx, registry, name, lock=True)
-        text = _read(tx, registry, name, repository.id)
+        text = _read(tx, registry, name, repository.id).text
         tx.execute(delete(table).where(table.c.repository_id == repository.id))
         return text
 
 
-def _read(tx: Connection, registry: Registry, name: str, repository_id: int) -> str:
+def _read(tx: Connection, registry: Registry, name: str, repository_id: int) -> StoredPolicy:
     table = schema.repository_policies
-    text: str | None = tx.execute(
-        select(table.c.document).where(table.c.repository_id == repository_id)
-    ).scalar_one_or_none()
-    if text is None:
+    row = tx.execute(
+        select(table.c.document, table.c.bindings).where(table.c.repository_id == repository_id)
+    ).one_or_none()
+    if row is None:
         raise RepositoryPolicyNotFound(name, registry.account)
-    return text
+    return StoredPolicy(row.document, row.bindings or UNBOUND)

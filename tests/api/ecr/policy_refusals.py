@@ -18,6 +18,8 @@ INVALID = {
     )
 }
 
+UNKNOWN_PRINCIPAL = constraint("PolicyText", "Principal not found")
+
 POLICIES = [
     *(
         Refusal(
@@ -71,12 +73,12 @@ POLICIES = [
         Refusal(
             operation,
             "InvalidParameter",
-            sentence,
+            UNKNOWN_PRINCIPAL,
             {"policyText": "{of_a_stranger}"},
             members={"reason": f"There is no principal 'arn:aws:iam::{ACCOUNT}:user/nobody'"},
             why="no such principal",
         )
-        for operation, sentence in INVALID.items()
+        for operation in INVALID
     ),
     Refusal(
         "SetRepositoryPolicy",

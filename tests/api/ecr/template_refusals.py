@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.api.ecr.policy_refusals import UNKNOWN_PRINCIPAL
 from tests.api.ecr.refusal_cases import ACCOUNT, NO_POLICY_AT_ALL, Refusal
 from tests.api.ecr.refusals import constraint
 
@@ -120,7 +121,7 @@ TEMPLATES = [
     ),
     *making(
         "InvalidParameter",
-        POLICY,
+        UNKNOWN_PRINCIPAL,
         "a policy for nobody",
         {"reason": f"There is no principal 'arn:aws:iam::{ACCOUNT}:user/nobody'"},
         repositoryPolicy="{of_a_stranger}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.ecr.policy_refusals import INVALID, LOCKED_OUT
+from tests.api.ecr.policy_refusals import LOCKED_OUT, UNKNOWN_PRINCIPAL
 from tests.api.ecr.refusal_cases import ACCOUNT
 from tests.api.ecr.refusals import body, refusal
 from tests.api.people import OTHER_ACCOUNT, Person, allow, is_denied, policy
@@ -84,10 +84,39 @@ def test_a_policy_names_principals_that_exist(stage: Stage) -> None:
 
     ecr.set_repository_policy(repositoryName=name, policyText=naming(person.arn))
     for absent in (f"{person.arn}x", person.arn.replace("user/", "role/")):
-        with refusal("InvalidParameterException", INVALID["SetRepositoryPolicy"]):
+        with refusal("InvalidParameterException", UNKNOWN_PRINCIPAL):
             ecr.set_repository_policy(repositoryName=name, policyText=naming(person.arn, absent))
     kept = json.loads(ecr.get_repository_policy(repositoryName=name)["policyText"])
     assert kept == json.loads(naming(person.arn))
+
+
+def test_a_policy_shows_who_is_gone(stage: Stage) -> None:
+    """By the unique id, as ECR does; Terraform sets the policy again for it."""
+    guest = Person.invite(stage.server, OTHER_ACCOUNT)
+    ecr, name, iam = stage.server.ecr, stage.name, guest.client("iam")
+    guest.may({"Effect": "Allow", "Action": "iam:*", "Resource": "*"})
+    role = iam.create_role(
+        RoleName=guest.name,
+        AssumeRolePolicyDocument=policy(
+            {"Effect": "Allow", "Principal": {"AWS": guest.arn}, "Action": "sts:AssumeRole"}
+        ),
+    )["Role"]
+    text = policy({"Effect": "Allow", "Principal": {"AWS": role["Arn"]}, "Action": "ecr:*"})
+    ecr.set_repository_policy(repositoryName=name, policyText=text)
+    template = ecr.create_repository_creation_template(
+        prefix=name, appliedFor=["CREATE_ON_PUSH"], repositoryPolicy=text
+    )["repositoryCreationTemplate"]
+    set_before = ecr.get_repository_policy(repositoryName=name)["policyText"]
+    assert template["repositoryPolicy"] == set_before
+
+    iam.delete_role(RoleName=guest.name)
+
+    shown = set_before.replace(role["Arn"], role["RoleId"])
+    assert ecr.get_repository_policy(repositoryName=name)["policyText"] == shown
+    [template] = ecr.describe_repository_creation_templates(prefixes=[name])[
+        "repositoryCreationTemplates"
+    ]
+    assert template["repositoryPolicy"] == shown
 
 
 # --- Being locked out -----------------------------------------------------------------------------

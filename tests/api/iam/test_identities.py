@@ -278,3 +278,21 @@ def test_the_summary_counts(iam: IAMClient, name: str) -> None:
 def test_the_administrator_stays(iam: IAMClient) -> None:
     with refused("UnmodifiableEntity"):
         iam.delete_user(UserName="administrator")
+
+
+def test_a_role_shows_whom_it_trusted_before(iam: IAMClient, name: str) -> None:
+    """By the unique id, as IAM does; Terraform sets the trust policy again for it."""
+    user = iam.create_user(UserName=name)["User"]
+    trusted = {"Effect": "Allow", "Principal": {"AWS": user["Arn"]}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trusted))
+    iam.delete_user(UserName=name)
+    iam.create_user(UserName=name)
+
+    shown: Any = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    assert shown["Statement"] == [{**trusted, "Principal": {"AWS": user["UserId"]}}]
+    [listed] = [role for role in iam.list_roles()["Roles"] if role["RoleName"] == name]
+    assert listed["AssumeRolePolicyDocument"] == shown
+
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy(trusted))
+    again: Any = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    assert again["Statement"] == [trusted]

@@ -47,6 +47,21 @@ def find(program: str) -> str:
     return found
 
 
+def find_or_skip(program: str, variable: str) -> Path:
+    """Return the path that an environment variable names, or where `program` is installed.
+
+    Without one the test is skipped, in CI too: the program takes too long to build there.
+    """
+    named = os.environ.get(variable)
+    found = named or shutil.which(program, path=_SEARCH_PATH)
+    if found is None:
+        pytest.skip(f"{program} is not installed, and {variable} isn't set: see docs/testing.md")
+    path = Path(found).absolute()
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"{variable} names {path}, which is no program", pytrace=False)
+    return path
+
+
 def require_root(program: str) -> None:
     """Skip the test where `program` can't do its work as an ordinary user."""
     if os.geteuid() != 0:

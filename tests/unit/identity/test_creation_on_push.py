@@ -66,7 +66,7 @@ def test_the_settings_are_the_template_s(context: Context) -> None:
     assert creation is not None
     assert (creation.template and creation.template.prefix, creation.role) == ("team", None)
     assert creation.repository.mutability == TagMutability(Mode.IMMUTABLE)
-    assert repository_policies.get(context, REGISTRY, NAME) == policy
+    assert repository_policies.get(context, REGISTRY, NAME).text == policy
     assert names(context) == [NAME]
 
 

@@ -14,6 +14,7 @@ from longshore.identity import (
     access_keys,
     attachments,
     aws_managed_policies,
+    bindings,
     boundaries,
     groups,
     inline_policies,
@@ -23,9 +24,9 @@ from longshore.identity import (
     roles,
     users,
 )
+from longshore.identity.bindings import NoSuchPrincipal
 from longshore.identity.errors import NoSuchEntity
 from longshore.identity.kinds import Kind
-from longshore.identity.principals import NoSuchPrincipal
 from longshore.identity.session_tokens import Session
 from longshore.metadata import schema
 from longshore.metadata.database import Database
@@ -239,7 +240,7 @@ def test_a_role_that_was_made_again_is_another_one(context: Context) -> None:
 
 def is_known(context: Context, text: str) -> bool:
     try:
-        principals.bindings(context, [text])
+        bindings.find(context, [text])
     except NoSuchPrincipal:
         return False
     return True
@@ -250,7 +251,7 @@ def test_an_arn_is_bound_to_who_has_it(context: Context) -> None:
     deploy = roles.create(context, ACCOUNT, "deploy", trust("*")).identity
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/ci"
     named = [ann.arn, deploy.arn, session, ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", "*"]
-    assert principals.bindings(context, named) == {
+    assert bindings.find(context, named) == {
         ann.arn: ann.id,
         deploy.arn: deploy.id,
         session: deploy.id,

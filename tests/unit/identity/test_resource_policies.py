@@ -133,6 +133,71 @@ def test_what_was_set_on_the_registry_is_about_who_was_named(
         assert decision(context, user) == "implicitDeny"
 
 
+@pytest.mark.parametrize("take", [by_renaming, by_making_anew])
+def test_whoever_lost_the_arn_is_shown_by_id(
+    context: Context, boss: Identity, take: Callable[[Context], Identity]
+) -> None:
+    roles.create(context, ACCOUNT, "other", trust(ACCOUNT))
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/ci"
+    resource_policies.put_on_registry(context, REGISTRY, text("Allow", boss.arn, Resource="*"))
+    role = roles.create(
+        context,
+        ACCOUNT,
+        "deploy",
+        trust(boss.arn, ACCOUNT, Condition={"ArnEquals": {"aws:PrincipalArn": [boss.arn]}}),
+    ).identity
+    named = [boss.arn, role.arn, session, ACCOUNT]
+    resource_policies.set_on_repository(
+        context,
+        REGISTRY,
+        REPOSITORY,
+        text("Deny", "x").replace('"x"', json.dumps(named)).replace("Principal", "NotPrincipal"),
+        principal=principals.of_root(ACCOUNT),
+        surroundings=HERE,
+        force=True,
+    )
+
+    def shown() -> tuple[list[str], str, list[dict[str, Any]]]:
+        on_repository = resource_policies.of_repository(context, REGISTRY, REPOSITORY)
+        on_registry = resource_policies.of_registry(context, REGISTRY)
+        return (
+            json.loads(on_repository)["Statement"]["NotPrincipal"]["AWS"],
+            json.loads(on_registry)["Statement"]["Principal"]["AWS"],
+            json.loads(roles.describe(context, ACCOUNT, "deploy").trust_policy)["Statement"],
+        )
+
+    before = shown()
+    [trusted] = before[2]
+    assert before[:2] == (named, boss.arn)
+
+    take(context)
+    assert shown() == (
+        [boss.id, *named[1:]],
+        boss.id,
+        [{**trusted, "Principal": {"AWS": [boss.id, ACCOUNT]}}],
+    )
+    listed = roles.list_all(context, ACCOUNT).items
+    assert listed == tuple(roles.describe(context, ACCOUNT, name) for name in ("deploy", "other"))
+
+    roles.remove(context, ACCOUNT, "deploy")
+    on_repository = json.loads(resource_policies.of_repository(context, REGISTRY, REPOSITORY))
+    assert on_repository["Statement"]["NotPrincipal"]["AWS"] == [
+        boss.id,
+        role.id,
+        f"{role.id}:ci",
+        ACCOUNT,
+    ]
+
+
+def test_whoever_gets_the_arn_back_is_shown_by_it(context: Context, boss: Identity) -> None:
+    resource_policies.put_on_registry(context, REGISTRY, text("Allow", boss.arn, Resource="*"))
+    before = resource_policies.of_registry(context, REGISTRY)
+    users.rename(context, ACCOUNT, "boss", new_path="/elsewhere/")
+    assert resource_policies.of_registry(context, REGISTRY) == before.replace(boss.arn, boss.id)
+    users.rename(context, ACCOUNT, "boss", new_path="/")
+    assert resource_policies.of_registry(context, REGISTRY) == before
+
+
 def test_a_policy_of_before_is_about_whoever_has_the_arn(context: Context, boss: Identity) -> None:
     resource_policies.put_on_registry(context, REGISTRY, text("Allow", boss.arn, Resource="*"))
     with context.database.write() as tx:

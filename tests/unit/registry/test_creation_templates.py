@@ -290,7 +290,7 @@ def test_a_repository_gets_every_setting(context: Context) -> None:
     assert made.mutability == template.mutability
     assert made.encryption_type == "AES256"
     assert repositories.tags_of(context, REGISTRY, "prod/app") == {"team": "a", "b": ""}
-    assert repository_policies.get(context, REGISTRY, "prod/app") == POLICY
+    assert repository_policies.get(context, REGISTRY, "prod/app").text == POLICY
     assert lifecycle_policies.get(context, REGISTRY, "prod/app").text == normal_form(LIFECYCLE)
 
 

@@ -28,7 +28,7 @@ PULL, PUSH = allowing("ecr:BatchGetImage"), allowing("ecr:PutImage")
 def test_a_policy_is_put_replaced_and_deleted(context: Context) -> None:
     for document in (PULL, PUSH, PUSH):
         registry_policies.put(context, REGISTRY, document)
-        assert registry_policies.get(context, REGISTRY) == document.text
+        assert registry_policies.get(context, REGISTRY).text == document.text
 
     assert registry_policies.remove(context, REGISTRY) == PUSH.text
 
@@ -50,11 +50,11 @@ def test_a_policy_is_one_registry_s(context: Context, other: Registry) -> None:
         registry_policies.get(context, other)
     registry_policies.put(context, other, PUSH)
     registry_policies.remove(context, other)
-    assert registry_policies.get(context, REGISTRY) == PULL.text
+    assert registry_policies.get(context, REGISTRY).text == PULL.text
 
 
 def test_a_policy_may_be_put_by_many_at_the_same_time(context: Context) -> None:
     put = partial(registry_policies.put, context, REGISTRY, PULL)
 
     assert at_once([outcome(put)] * 8) == ["done"] * 8
-    assert registry_policies.get(context, REGISTRY) == PULL.text
+    assert registry_policies.get(context, REGISTRY).text == PULL.text

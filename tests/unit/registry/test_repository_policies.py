@@ -33,7 +33,7 @@ PULL, PUSH = allowing("ecr:BatchGetImage"), allowing("ecr:PutImage")
 def test_a_policy_is_set_replaced_and_deleted(context: Context) -> None:
     for document in (PULL, PUSH, PUSH):
         repository_policies.put(context, REGISTRY, REPOSITORY, document)
-        assert repository_policies.get(context, REGISTRY, REPOSITORY) == document.text
+        assert repository_policies.get(context, REGISTRY, REPOSITORY).text == document.text
 
     assert repository_policies.remove(context, REGISTRY, REPOSITORY) == PUSH.text
 
@@ -52,7 +52,7 @@ def test_a_policy_is_one_repository_s(context: Context) -> None:
         repository_policies.get(context, REGISTRY, other)
     repository_policies.put(context, REGISTRY, other, PUSH)
     repository_policies.remove(context, REGISTRY, other)
-    assert repository_policies.get(context, REGISTRY, REPOSITORY) == PULL.text
+    assert repository_policies.get(context, REGISTRY, REPOSITORY).text == PULL.text
 
 
 def test_a_repository_has_to_be_there(context: Context) -> None:
@@ -80,4 +80,4 @@ def test_a_policy_may_be_put_by_many_at_the_same_time(context: Context) -> None:
     put = partial(repository_policies.put, context, REGISTRY, REPOSITORY, PULL)
 
     assert at_once([outcome(put)] * 8) == ["done"] * 8
-    assert repository_policies.get(context, REGISTRY, REPOSITORY) == PULL.text
+    assert repository_policies.get(context, REGISTRY, REPOSITORY).text == PULL.text

@@ -31,7 +31,7 @@ def set_repository_policy(call: Call, request: ecr.SetRepositoryPolicyRequestTyp
 def get_repository_policy(call: Call, request: ecr.GetRepositoryPolicyRequestTypeDef) -> Output:
     """GetRepositoryPolicy."""
     registry, name = call.registry(request.get("registryId")), request["repositoryName"]
-    text = repository_policies.get(call.context, registry, name)
+    text = resource_policies.of_repository(call.context, registry, name)
     return {"registryId": registry.account, "repositoryName": name, "policyText": text}
 
 
@@ -54,7 +54,7 @@ def put_registry_policy(call: Call, request: ecr.PutRegistryPolicyRequestTypeDef
 def get_registry_policy(call: Call, _request: object) -> Output:
     """GetRegistryPolicy."""
     registry = call.own_registry
-    text = registry_policies.get(call.context, registry)
+    text = resource_policies.of_registry(call.context, registry)
     return {"registryId": registry.account, "policyText": text}
 
 

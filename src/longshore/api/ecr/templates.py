@@ -16,7 +16,7 @@ from longshore.registry.mutability import Mode
 from longshore.registry.repositories import Encryption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from types_boto3_ecr import type_defs as ecr
@@ -29,7 +29,7 @@ def create(call: Call, request: ecr.CreateRepositoryCreationTemplateRequestTypeD
     template = creation_templates.create(
         call.context, call.own_registry, request["prefix"], _changes(call, request)
     )
-    return _shown(template)
+    return _shown(call, template)
 
 
 def describe(call: Call, request: ecr.DescribeRepositoryCreationTemplatesRequestTypeDef) -> Output:
@@ -40,7 +40,7 @@ def describe(call: Call, request: ecr.DescribeRepositoryCreationTemplatesRequest
     listed = creation_templates.list_all(call.context, registry, prefixes, page.after, page.limit)
     return {
         "registryId": registry.account,
-        "repositoryCreationTemplates": [_template(template) for template in listed.items],
+        "repositoryCreationTemplates": _templates(call, listed.items),
         "nextToken": call.next_token(page, listed.next),
     }
 
@@ -50,12 +50,13 @@ def update(call: Call, request: ecr.UpdateRepositoryCreationTemplateRequestTypeD
     template = creation_templates.change(
         call.context, call.own_registry, request["prefix"], _changes(call, request)
     )
-    return _shown(template)
+    return _shown(call, template)
 
 
 def delete(call: Call, request: ecr.DeleteRepositoryCreationTemplateRequestTypeDef) -> Output:
     """DeleteRepositoryCreationTemplate."""
-    return _shown(creation_templates.remove(call.context, call.own_registry, request["prefix"]))
+    template = creation_templates.remove(call.context, call.own_registry, request["prefix"])
+    return _shown(call, template)
 
 
 def _changes(call: Call, request: Mapping[str, Any]) -> Changes:
@@ -85,21 +86,27 @@ def _changes(call: Call, request: Mapping[str, Any]) -> Changes:
     )
 
 
-def _shown(template: CreationTemplate) -> Output:
+def _shown(call: Call, template: CreationTemplate) -> Output:
+    [shown] = _templates(call, [template])
     return {
         "registryId": template.registry.account,
-        "repositoryCreationTemplate": _template(template),
+        "repositoryCreationTemplate": shown,
     }
 
 
-def _template(template: CreationTemplate) -> Output:
+def _templates(call: Call, templates: Sequence[CreationTemplate]) -> list[Output]:
+    policies = resource_policies.shown(call.context, [each.stored_policy for each in templates])
+    return [_template(each, policy) for each, policy in zip(templates, policies, strict=True)]
+
+
+def _template(template: CreationTemplate, policy: str) -> Output:
     return {
         "prefix": template.prefix,
         "description": template.description or None,
         "encryptionConfiguration": {"encryptionType": template.encryption.type},
         "resourceTags": [{"Key": key, "Value": value} for key, value in template.tags.items()],
         **mutability_members(template.mutability),
-        "repositoryPolicy": template.repository_policy or None,
+        "repositoryPolicy": policy or None,
         "lifecyclePolicy": template.lifecycle_policy or None,
         "appliedFor": [scenario.value for scenario in template.applied_for],
         "customRoleArn": template.role_arn or None,

@@ -33,7 +33,7 @@ def create_role(call: Call, request: iam.CreateRoleRequestTypeDef) -> Output:
 
 def get_role(call: Call, request: iam.GetRoleRequestTypeDef) -> Output:
     """GetRole."""
-    role = roles.get(call.context, call.caller.account, request["RoleName"])
+    role = roles.describe(call.context, call.caller.account, request["RoleName"])
     # Nobody keeps a record of when a role was used, and an empty one is what IAM shows then.
     return {"Role": descriptions.whole_role(role) | {"RoleLastUsed": {}}}
 
@@ -67,7 +67,7 @@ def update_role_description(call: Call, request: iam.UpdateRoleDescriptionReques
     """UpdateRoleDescription."""
     account, name = call.caller.account, request["RoleName"]
     roles.change(call.context, account, name, description=request["Description"])
-    return {"Role": descriptions.whole_role(roles.get(call.context, account, name))}
+    return {"Role": descriptions.whole_role(roles.describe(call.context, account, name))}
 
 
 def update_assume_role_policy(

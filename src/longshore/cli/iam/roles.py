@@ -99,7 +99,7 @@ def show(settings: Settings, *, name: str, output: str) -> None:
     from longshore.identity import roles  # noqa: PLC0415
 
     with opened_context(settings) as context:
-        found = roles.get(context, settings.account, name)
+        found = roles.describe(context, settings.account, name)
         shown = {
             **members(found.identity),
             "description": found.description,

@@ -185,7 +185,7 @@ def _write_inline_policies(
 
 def _write_role(application: Application, account: str, declared: DeclaredRole) -> Iterator[str]:
     context, name = application.context, declared.name
-    role = roles.get(context, account, name)
+    role = roles.describe(context, account, name)
     if role.trust_policy != declared.trust_policy:
         roles.put_trust_policy(context, account, name, declared.trust_policy)
         yield "another trust policy"

@@ -229,6 +229,19 @@ def test_roles_may_trust_one_another(file: File) -> None:
     assert file.declare(declared) == []
 
 
+def test_a_role_trusts_whoever_was_made_anew(file: File) -> None:
+    trust_of_u = TRUST % f"arn:aws:iam::{ACCOUNT}:user/u"
+    declared = f"users: {{u: {{}}}}\nroles: {{r: {{trust: {trust_of_u}}}}}"
+    file.declare(declared)
+    users.remove(file.context, ACCOUNT, "u")
+    changes = ["create user u", "change role r another trust policy"]
+    assert sorted(file.declare(declared)) == sorted(changes)
+    user = users.get(file.context, ACCOUNT, "u")
+    bound = roles.get(file.context, ACCOUNT, "r").trust_bindings
+    assert bound == {user.arn: user.id}
+    assert file.declare(declared) == []
+
+
 def test_accounts_may_trust_one_another(file: File) -> None:
     text = f"""
 version: 1
