@@ -77,6 +77,11 @@ _IS_TAG = (
     schema.tags.c.name == bindparam("tag"),
 )
 _TAGGED = Prepared(select(schema.tags.c.image_id).where(*_IS_TAG))
+_DIGEST = Prepared(
+    select(schema.images.c.digest)
+    .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
+    .where(*_IS_TAG)
+)
 _SIZES = Prepared(
     select(schema.images.c.digest, schema.images.c.size).where(
         _IN_REPOSITORY,
@@ -229,11 +234,7 @@ def id_of(tx: Connection, repository: Repository, digest: Digest) -> int | None:
 
 def digest_of(tx: Connection, repository: Repository, tag: str) -> Digest | None:
     """Return the digest of the image that `tag` stands for."""
-    digest = tx.execute(
-        select(schema.images.c.digest)
-        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
-        .where(schema.tags.c.repository_id == repository.id, schema.tags.c.name == tag)
-    ).scalar_one_or_none()
+    digest: str | None = _DIGEST.value(tx, repository=repository.id, tag=tag)
     return None if digest is None else Digest.parse(digest)
 
 
