@@ -347,7 +347,9 @@ def _child_sizes(
 def _hold_layers(tx: Connection, repository: Repository, manifest: Manifest, image_id: int) -> None:
     """Refer to the layers that the repository holds; only foreign ones may be elsewhere."""
     declared = {blob.digest: blob.media_type for blob in manifest.blobs}
-    for digest in layers.missing(tx, repository.id, list(declared)):
+    required = set(manifest.required_layers)
+    foreign = [digest for digest in declared if digest not in required]
+    for digest in layers.missing(tx, repository.id, foreign):
         del declared[digest]
     _INSERT_LAYERS.run_for_each(
         tx,

@@ -20,7 +20,16 @@ from longshore.registry import (
 from longshore.registry.image_batches import ImageId
 from longshore.registry.image_listings import TagStatus
 from tests.support.images import oci_image
-from tests.support.pushing import ACCOUNT, REGISTRY, REPOSITORY, create_repository, push
+from tests.support.pushing import (
+    ACCOUNT,
+    REGISTRY,
+    REPOSITORY,
+    create_repository,
+    push,
+    put,
+    upload,
+)
+from tests.support.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,3 +99,16 @@ def test_whoever_asks_is_found_past_sqlalchemy(context: Context) -> None:
     users.create(context, ACCOUNT, "alice")
     key, _ = access_keys.create(context, ACCOUNT, "alice")
     assert told_by_sqlalchemy(context, lambda: access_keys.find(context, key.id)) == []
+
+
+def test_a_push_asks_once_for_its_layers(context: Context) -> None:
+    create_repository(context)
+    for blob in IMAGE.blobs:
+        upload(context, blob)
+    asked: list[str] = []
+    end = tell_before_each(context.database, asked.append)
+    try:
+        put(context, IMAGE, "latest")
+    finally:
+        end()
+    assert sum("FROM layers" in each for each in asked) == 1
