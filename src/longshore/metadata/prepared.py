@@ -1,8 +1,8 @@
 """Hot statements: written once in SQLAlchemy's words, compiled once, and handed to the driver.
 
 SQLAlchemy takes ten times as long to execute a statement as SQLite itself, even one that it has
-compiled before. What every push and pull executes goes past it, in the same transaction and with
-the same errors. What is executed seldom needs none of this: `tx.execute` does.
+compiled before. What every push, pull and listing executes goes past it, in the same transaction
+and with the same errors. What is executed seldom needs none of this: `tx.execute` does.
 """
 
 from __future__ import annotations
