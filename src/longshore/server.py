@@ -73,12 +73,11 @@ if TYPE_CHECKING:
     from longshore.metrics.shared import SharedRows
     from longshore.settings import Settings
 
-# No two services have an operation of the same name.
-_OPERATIONS = (
-    *ecr_operations.OPERATIONS,
-    *iam_operations.OPERATIONS,
-    *sts_operations.OPERATIONS,
-)
+_OPERATIONS = {
+    ecr.SERVICE: ecr_operations.OPERATIONS,
+    iam.SERVICE: iam_operations.OPERATIONS,
+    sts.SERVICE: sts_operations.OPERATIONS,
+}
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
@@ -86,8 +85,6 @@ _GRACEFUL_SECONDS = 15
 # takes longer than uvicorn's 5 seconds, and to be killed in the middle of it would never end.
 _STARTING_SECONDS = 30
 _BACKLOG = 2048
-# Objects that may come to be before the youngest are looked through; a request makes dozens.
-_GARBAGE_THRESHOLD = 20_000
 
 _log = logging.getLogger(__name__)
 
@@ -211,7 +208,7 @@ def counting_rows(settings: Settings) -> SharedRows:
     Raises:
         OSError: the data directory can't have it.
     """
-    operations = metrics.operations((ecr.load(Limits()), iam.load(), sts.load()))
+    operations = metrics.operations(_OPERATIONS)
     return Counts.rows_for(settings.data, operations, settings.workers)
 
 
@@ -237,7 +234,7 @@ def create_app(
     )
     throttle = Throttle(_rates(settings), context.clock)
     apis = (ecr.load(context.limits), iam.load(), sts.load())
-    operations = metrics.operations(apis)
+    operations = metrics.operations(_OPERATIONS)
     rows = rows or Counts.rows_for(settings.data, operations, 1)
     counts = Counts(rows, operations)
     dropped = partial(counts.happened, Event.SPAN_DROPPED)
@@ -451,12 +448,14 @@ def _identity_file(settings: Settings) -> Path:
 
 def _rates(settings: Settings) -> dict[str, float]:
     """Return the rate limits by operation; variables lose the case of their names."""
-    operations = {name.lower(): name for name in _OPERATIONS}
+    # No two services have an operation of the same name.
+    names = [name for operations in _OPERATIONS.values() for name in operations]
+    operations = {name.lower(): name for name in names}
     unknown = sorted(name for name in settings.limits.rates if name.lower() not in operations)
     if unknown:
         raise CannotStart(
             f"limits.rates: there is no operation '{unknown[0]}' to limit. "
-            f"Those there are: {', '.join(_OPERATIONS)}."
+            f"Those there are: {', '.join(names)}."
         )
     return {operations[name.lower()]: rate for name, rate in settings.limits.rates.items()}
 
@@ -477,14 +476,9 @@ def _app_of_process(settings: Settings, rows: SharedRows) -> Lifespan:
     configure_logging(settings)
     end_with_supervisor()
     app = create_app(settings, rows=rows)
-    _let_garbage_wait()
-    return app
-
-
-def _let_garbage_wait() -> None:
-    """Look for cyclic garbage seldom, and never among what the start made, which stays."""
+    # What the start made stays: nobody need look for garbage among it.
     gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
+    return app
 
 
 def _raise_descriptor_limit() -> None:

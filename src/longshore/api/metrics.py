@@ -22,9 +22,8 @@ from longshore.metrics.exposition import CONTENT_TYPE, Kind, Metric, Page
 from longshore.registry import pulls, statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from longshore.api.aws.api import Api
     from longshore.api.http import Request
     from longshore.api.workers import Workers
     from longshore.clock import Millis
@@ -153,15 +152,15 @@ METRICS: Final = (
 """Every metric there is."""
 
 
-def operations(apis: Iterable[Api]) -> list[tuple[str, str]]:
+def operations(apis: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
     """Return face and name of everything that requests are counted as.
 
     Args:
-        apis: the APIs of AWS.
+        apis: the operations of each of AWS's APIs, by its name.
     """
     routes = {route.operation for _, methods in ROUTES for route in methods.values()}
     routes |= {"CheckCredentials", "MountLayer", UNKNOWN}
-    named = {(api.name, name) for api in apis for name in (*api.operations, UNKNOWN)}
+    named = {(api, name) for api, names in apis.items() for name in (*names, UNKNOWN)}
     named |= {(REGISTRY_FACE, name) for name in routes} | {("ecr", DOWNLOAD_OPERATION)}
     return sorted(named)
 

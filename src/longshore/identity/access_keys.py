@@ -19,6 +19,7 @@ from longshore.identity.errors import ExpiredSession, NoSuchEntity, QuotaExceede
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -43,8 +44,8 @@ _LONGEST_ID = 128
 
 _table = schema.access_keys
 
-# An active key with whom it belongs to. Built once: that takes longer than to execute it.
-_ACTIVE = (
+# An active key with whom it belongs to.
+_ACTIVE = Prepared(
     select(
         _table.c.secret,
         _table.c.account.label("account_of_key"),
@@ -260,7 +261,7 @@ def _find(context: Context, key_id: str, security_token: str | None) -> Credenti
 def _read(context: Context, key_id: str, session: Session | None = None) -> tuple[str, Principal]:
     """Return the secret of a long-term key, and whom it stands for."""
     with context.database.read() as tx:
-        row = tx.execute(_ACTIVE, {"key": key_id}).one_or_none()
+        row = _ACTIVE.one_or_none(tx, key=key_id)
         if row is None:
             raise UnrecognizedClient
         if row.user_id is None:

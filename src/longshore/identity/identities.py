@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row, Select
 
     from longshore.clock import Millis
+    from longshore.metadata.prepared import Record
     from longshore.registry.context import Context
     from longshore.registry.slices import Position
 
@@ -58,7 +59,7 @@ class Identity:
         return f"arn:aws:iam::{self.account}:{self.kind.value}{self.path}{self.name}"
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Identity:
+    def of(cls, row: Record | Row[Any]) -> Identity:
         """Read a row of the table."""
         return cls(
             row.id,

@@ -24,14 +24,16 @@ from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
 from longshore.identity.session_tokens import Session
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.registry.context import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import BindParameter, CompoundSelect, Row
+    from sqlalchemy import BindParameter, CompoundSelect
 
     from longshore.clock import Millis
+    from longshore.metadata.prepared import Record
     from longshore.registry.context import Context
 
 IDENTITY_ARN = re.compile(
@@ -215,9 +217,7 @@ def session_arn(role: Identity, session_name: str) -> str:
 
 def _of_id(context: Context, identity_id: str, session: Session | None = None) -> Principal:
     with context.database.read() as tx:
-        row = tx.execute(
-            select(schema.identities).where(schema.identities.c.id == identity_id)
-        ).one_or_none()
+        row = _IDENTITY.one_or_none(tx, identity=identity_id)
         if row is None:
             raise UnrecognizedClient
         return of_identity(tx, Identity.of(row), session)
@@ -235,7 +235,7 @@ def _read_policies(tx: Connection, identity: Identity, session_arns: Iterable[st
     asked = {*session_arns, *([identity.boundary] if identity.boundary else [])}
     own: dict[str, Source] = {}
     named = {arn: _managed(arn, None) for arn in asked if aws_managed_policies.is_one(arn)}
-    for row in tx.execute(_POLICIES, {"identity": identity.id, "asked": list(asked)}):
+    for row in _POLICIES.all(tx, identity=identity.id, asked=list(asked)):
         if row.origin == "named":
             named[row.name] = _managed(row.name, row.document)
         else:
@@ -246,10 +246,7 @@ def _read_policies(tx: Connection, identity: Identity, session_arns: Iterable[st
 
 
 def _policies() -> CompoundSelect[Any]:
-    """Return the one statement for all policies that say what an identity may do.
-
-    It is built once: that takes longer than to execute it.
-    """
+    """Return the one statement for all policies that say what an identity may do."""
     asker: BindParameter[str] = bindparam("identity")
     identity, inline = schema.identities.c, schema.inline_policies.c
     managed, version = schema.managed_policies.c, schema.managed_policy_versions.c
@@ -284,10 +281,13 @@ def _policies() -> CompoundSelect[Any]:
     )
 
 
-_POLICIES = _policies()
+_POLICIES = Prepared(_policies())
+_IDENTITY = Prepared(
+    select(schema.identities).where(schema.identities.c.id == bindparam("identity"))
+)
 
 
-def _inline(row: Row[Any]) -> Source:
+def _inline(row: Record) -> Source:
     name = f"the inline policy '{row.name}' of the {row.kind} '{row.owner}'"
     return Source(name, compiled(row.document, Grammar.IDENTITY))
 

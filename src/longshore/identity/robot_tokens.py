@@ -16,7 +16,7 @@ import string
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from longshore.access.policy.compiled import compiled
 from longshore.access.policy.documents import Grammar
@@ -27,6 +27,7 @@ from longshore.identity.errors import InvalidInput, NoSuchEntity, QuotaExceeded
 from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind, new_id
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +67,11 @@ _PUSH = (
 )
 
 _table = schema.registry_credentials
+_FIND = Prepared(
+    select(_table.c.digest, _table.c.scope, _table.c.expires_at, schema.identities)
+    .join(schema.identities, schema.identities.c.id == _table.c.user_id)
+    .where(_table.c.id == bindparam("token"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +256,8 @@ def authenticate(context: Context, password: str, user: str) -> Principal:
 
 
 def _find(context: Context, token_id: str) -> _Known:
-    owner = schema.identities
     with context.database.read() as tx:
-        row = tx.execute(
-            select(_table.c.digest, _table.c.scope, _table.c.expires_at, owner)
-            .join(owner, owner.c.id == _table.c.user_id)
-            .where(_table.c.id == token_id)
-        ).one_or_none()
+        row = _FIND.one_or_none(tx, token=token_id)
         if row is None:
             raise _NoSuchToken
         principal = principals.of_identity(tx, Identity.of(row))

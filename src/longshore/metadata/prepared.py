@@ -1,13 +1,14 @@
 """Hot statements: written once in SQLAlchemy's words, compiled once, and handed to the driver.
 
 SQLAlchemy takes ten times as long to execute a statement as SQLite itself, even one that it has
-compiled before. What every push and pull executes goes past it, in the same transaction and with
-the same errors. What is executed seldom needs none of this: `tx.execute` does.
+compiled before. What every push, pull and listing executes goes past it, in the same transaction
+and with the same errors. What is executed seldom needs none of this: `tx.execute` does.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
@@ -115,7 +116,9 @@ class _Form:
             for place in expansion.get(name, (name,))
         ]
         columns = list(getattr(statement, "exported_columns", ()))
-        self._record: Any = namedtuple("Row", [str(each.key) for each in columns], rename=True)  # type: ignore[misc] # noqa: PYI024 - its columns are known only now
+        row: Any = namedtuple("Row", [str(each.key) for each in columns], rename=True)  # type: ignore[misc] # noqa: PYI024 - its columns are known only now
+        # What `_make` does, but for counting the columns of each row.
+        self._record: Any = partial(tuple.__new__, row)
         self._from_driver = [
             (index, process)
             for index, each in enumerate(columns)
@@ -133,16 +136,13 @@ class _Form:
 
     def records(self, rows: Iterable[Sequence[object]]) -> list[Record]:
         """Return what the driver found, by the names of the columns."""
-        found = [self._record._make(row) for row in rows]
-        if not self._from_driver:
-            return found
-        return [self._converted(each) for each in found]
+        return list(map(self._record, map(self._converted, rows) if self._from_driver else rows))
 
-    def _converted(self, row: Sequence[object]) -> Record:
+    def _converted(self, row: Sequence[object]) -> Sequence[object]:
         columns = list(row)
         for index, process in self._from_driver:
             columns[index] = process(columns[index])
-        return cast("Record", self._record._make(columns))
+        return columns
 
 
 def _to_driver(column: TypeEngine[Any], dialect: Dialect) -> Process | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from longshore.errors import InvalidParameter
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.metadata.statements import upsert
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ _VALUES: dict[str, tuple[str, ...]] = {
     REGISTRY_POLICY_SCOPE: ("V2", "V1"),
 }
 
+_READ = Prepared(
+    select(schema.account_settings.c.value).where(
+        schema.account_settings.c.account == bindparam("account"),
+        schema.account_settings.c.region == bindparam("region"),
+        schema.account_settings.c.name == bindparam("name"),
+    )
+)
+
 
 def get(context: Context, registry: Registry, name: str) -> str:
     """Return the value that is in force.
@@ -38,14 +47,7 @@ def get(context: Context, registry: Registry, name: str) -> str:
 def read(tx: Connection, registry: Registry, name: str) -> str:
     """Return the value that is in force, inside a transaction."""
     value_before = unset(name)
-    table = schema.account_settings
-    value = tx.execute(
-        select(table.c.value).where(
-            table.c.account == registry.account,
-            table.c.region == registry.region,
-            table.c.name == name,
-        )
-    ).scalar_one_or_none()
+    value: str | None = _READ.value(tx, account=registry.account, region=registry.region, name=name)
     return value_before if value is None else value
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, and_, exists, or_, select
+from sqlalchemy import Connection, and_, bindparam, exists, or_, select
 
 from longshore.errors import ImageNotFound, InvalidParameter
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.names import Digest, is_tag
 from longshore.registry import images, repositories
 from longshore.registry.image_batches import (
@@ -27,9 +29,10 @@ from longshore.registry.slices import Position, Slice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Column, ColumnElement, Row
+    from sqlalchemy import BindParameter, Column
 
     from longshore.clock import Millis
+    from longshore.metadata.prepared import Record
     from longshore.names import Registry
     from longshore.registry.context import Context
     from longshore.registry.repositories import Repository
@@ -49,6 +52,19 @@ _SHOWN: tuple[Column[Any], ...] = (
     schema.images.c.archived_at,
     schema.images.c.activated_at,
     schema.images.c.restoring_since,
+)
+_DESCRIBE = Prepared(
+    select(*_SHOWN)
+    .where(
+        schema.images.c.repository_id == bindparam("repository"),
+        schema.images.c.digest.in_(bindparam("digests", expanding=True)),
+    )
+    .order_by(schema.images.c.id)
+)
+_TAGS_OF_IMAGES = Prepared(
+    select(schema.tags.c.image_id, schema.tags.c.name)
+    .where(schema.tags.c.image_id.in_(bindparam("images", expanding=True)))
+    .order_by(schema.tags.c.name)
 )
 
 
@@ -98,29 +114,11 @@ def list_ids(
         after: where the slice starts.
         limit: how many there may be in it.
     """
-    image, tag = schema.images, schema.tags
-    query = (
-        select(image.c.id, image.c.digest, tag.c.name)
-        .outerjoin(tag, tag.c.image_id == image.c.id)
-        .order_by(image.c.id, tag.c.name)
-        .limit(limit + 1)
-    )
-    if status is TagStatus.TAGGED:
-        query = query.where(tag.c.name.is_not(None))
-    if status is TagStatus.UNTAGGED:
-        query = query.where(tag.c.name.is_(None))
-    if image_status is not None:
-        query = query.where(has_status(image_status))
-    if after is not None:
-        last_id, last_tag = after
-        # The first condition is what an index can use.
-        query = query.where(
-            image.c.id >= last_id,
-            or_(image.c.id > last_id, and_(image.c.id == last_id, tag.c.name > last_tag)),
-        )
+    statement = _ids(status, image_status, goes_on=after is not None)
+    place = {} if after is None else {"last_id": after[0], "last_tag": after[1]}
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
-        rows = tx.execute(query.where(image.c.repository_id == found.id)).all()
+        rows = statement.all(tx, repository=found.id, most=limit + 1, **place)
     return Slice.of(
         rows,
         limit,
@@ -140,20 +138,11 @@ def list_images(
     limit: int,
 ) -> Slice[Image]:
     """Return up to `limit` images with all that is known of them, chosen as by `list_ids`."""
-    image = schema.images
-    query = select(*_SHOWN).order_by(image.c.id).limit(limit + 1)
-    tagged = exists().where(schema.tags.c.image_id == image.c.id)
-    if status is TagStatus.TAGGED:
-        query = query.where(tagged)
-    if status is TagStatus.UNTAGGED:
-        query = query.where(~tagged)
-    if image_status is not None:
-        query = query.where(has_status(image_status))
-    if after is not None:
-        query = query.where(image.c.id > after[0])
+    statement = _images(status, image_status, goes_on=after is not None)
+    place = {} if after is None else {"last_id": after[0]}
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
-        rows = tx.execute(query.where(image.c.repository_id == found.id)).all()
+        rows = statement.all(tx, repository=found.id, most=limit + 1, **place)
         tags = _tags_by_image(tx, rows[:limit])
     return Slice.of(rows, limit, lambda row: (row.id,), lambda row: _image(row, tags))
 
@@ -171,13 +160,8 @@ def describe(
         check_id(image_id)
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
-        digests = dict.fromkeys(digest_named(tx, found, image_id) for image_id in ids)
-        rows = tx.execute(
-            select(*_SHOWN)
-            .where(schema.images.c.repository_id == found.id)
-            .where(schema.images.c.digest.in_([str(digest) for digest in digests]))
-            .order_by(schema.images.c.id)
-        ).all()
+        digests = {str(digest_named(tx, found, image_id)) for image_id in ids}
+        rows = _DESCRIBE.all(tx, repository=found.id, digests=list(digests))
         tags = _tags_by_image(tx, rows)
     return [_image(row, tags) for row in rows]
 
@@ -186,19 +170,11 @@ def tag_names(
     context: Context, registry: Registry, repository: str, after: str | None, limit: int
 ) -> Slice[str]:
     """Return up to `limit` names of tags that can be pulled, sorted by code point."""
-    tag = schema.tags
-    query: Select[Any] = (
-        select(tag.c.name)
-        .join(schema.images, schema.images.c.id == tag.c.image_id)
-        .where(has_status(Status.ACTIVE))
-        .order_by(tag.c.name)
-        .limit(limit + 1)
-    )
-    if after is not None:
-        query = query.where(tag.c.name > after)
+    statement = _tags(goes_on=after is not None)
+    place = {} if after is None else {"last": after}
     with context.database.read() as tx:
         found = repositories.find(tx, registry, repository)
-        rows = tx.execute(query.where(tag.c.repository_id == found.id)).all()
+        rows = statement.all(tx, repository=found.id, most=limit + 1, **place)
     return Slice.of(rows, limit, lambda row: (row.name,), lambda row: str(row.name))
 
 
@@ -239,16 +215,14 @@ def digest_named(tx: Connection, repository: Repository, image_id: ImageId) -> D
     return digest
 
 
-def _tags_by_image(tx: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[str]]:
-    tag = schema.tags
-    wanted: ColumnElement[bool] = tag.c.image_id.in_([row.id for row in rows])
+def _tags_by_image(tx: Connection, rows: Sequence[Record]) -> dict[int, list[str]]:
     tags: dict[int, list[str]] = {}
-    for row in tx.execute(select(tag.c.image_id, tag.c.name).where(wanted).order_by(tag.c.name)):
+    for row in _TAGS_OF_IMAGES.all(tx, images=[row.id for row in rows]):
         tags.setdefault(row.image_id, []).append(row.name)
     return tags
 
 
-def _image(row: Row[Any], tags: dict[int, list[str]]) -> Image:
+def _image(row: Record, tags: dict[int, list[str]]) -> Image:
     return Image(
         digest=Digest.parse(row.digest),
         tags=tuple(tags.get(row.id, ())),
@@ -262,3 +236,66 @@ def _image(row: Row[Any], tags: dict[int, list[str]]) -> Image:
         archived_at=row.archived_at,
         activated_at=row.activated_at,
     )
+
+
+@cache
+def _ids(status: TagStatus, image_status: Status | None, *, goes_on: bool) -> Prepared:
+    image, tag = schema.images, schema.tags
+    query = (
+        select(image.c.id, image.c.digest, tag.c.name)
+        .outerjoin(tag, tag.c.image_id == image.c.id)
+        .where(image.c.repository_id == bindparam("repository"))
+        .order_by(image.c.id, tag.c.name)
+        .limit(bindparam("most"))
+    )
+    if status is TagStatus.TAGGED:
+        query = query.where(tag.c.name.is_not(None))
+    if status is TagStatus.UNTAGGED:
+        query = query.where(tag.c.name.is_(None))
+    if image_status is not None:
+        query = query.where(has_status(image_status))
+    if goes_on:
+        last_id: BindParameter[int] = bindparam("last_id")
+        last_tag: BindParameter[str] = bindparam("last_tag")
+        # The first condition is what an index can use.
+        query = query.where(
+            image.c.id >= last_id,
+            or_(image.c.id > last_id, and_(image.c.id == last_id, tag.c.name > last_tag)),
+        )
+    return Prepared(query)
+
+
+@cache
+def _images(status: TagStatus, image_status: Status | None, *, goes_on: bool) -> Prepared:
+    image = schema.images
+    query = (
+        select(*_SHOWN)
+        .where(image.c.repository_id == bindparam("repository"))
+        .order_by(image.c.id)
+        .limit(bindparam("most"))
+    )
+    tagged = exists().where(schema.tags.c.image_id == image.c.id)
+    if status is TagStatus.TAGGED:
+        query = query.where(tagged)
+    if status is TagStatus.UNTAGGED:
+        query = query.where(~tagged)
+    if image_status is not None:
+        query = query.where(has_status(image_status))
+    if goes_on:
+        query = query.where(image.c.id > bindparam("last_id"))
+    return Prepared(query)
+
+
+@cache
+def _tags(*, goes_on: bool) -> Prepared:
+    tag = schema.tags
+    query = (
+        select(tag.c.name)
+        .join(schema.images, schema.images.c.id == tag.c.image_id)
+        .where(tag.c.repository_id == bindparam("repository"), has_status(Status.ACTIVE))
+        .order_by(tag.c.name)
+        .limit(bindparam("most"))
+    )
+    if goes_on:
+        query = query.where(tag.c.name > bindparam("last"))
+    return Prepared(query)

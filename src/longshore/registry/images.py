@@ -77,6 +77,11 @@ _IS_TAG = (
     schema.tags.c.name == bindparam("tag"),
 )
 _TAGGED = Prepared(select(schema.tags.c.image_id).where(*_IS_TAG))
+_DIGEST = Prepared(
+    select(schema.images.c.digest)
+    .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
+    .where(*_IS_TAG)
+)
 _SIZES = Prepared(
     select(schema.images.c.digest, schema.images.c.size).where(
         _IN_REPOSITORY,
@@ -229,11 +234,7 @@ def id_of(tx: Connection, repository: Repository, digest: Digest) -> int | None:
 
 def digest_of(tx: Connection, repository: Repository, tag: str) -> Digest | None:
     """Return the digest of the image that `tag` stands for."""
-    digest = tx.execute(
-        select(schema.images.c.digest)
-        .join(schema.tags, schema.tags.c.image_id == schema.images.c.id)
-        .where(schema.tags.c.repository_id == repository.id, schema.tags.c.name == tag)
-    ).scalar_one_or_none()
+    digest: str | None = _DIGEST.value(tx, repository=repository.id, tag=tag)
     return None if digest is None else Digest.parse(digest)
 
 
@@ -346,7 +347,9 @@ def _child_sizes(
 def _hold_layers(tx: Connection, repository: Repository, manifest: Manifest, image_id: int) -> None:
     """Refer to the layers that the repository holds; only foreign ones may be elsewhere."""
     declared = {blob.digest: blob.media_type for blob in manifest.blobs}
-    for digest in layers.missing(tx, repository.id, list(declared)):
+    required = set(manifest.required_layers)
+    foreign = [digest for digest in declared if digest not in required]
+    for digest in layers.missing(tx, repository.id, foreign):
         del declared[digest]
     _INSERT_LAYERS.run_for_each(
         tx,

@@ -199,6 +199,8 @@ def missing(tx: Connection, repository_id: int, digests: Sequence[Digest]) -> li
 
     What lies in the archive is missing, too: no image may refer to it as it is.
     """
+    if not digests:
+        return []
     asked = [str(digest) for digest in digests]
     held = {row.digest for row in _HELD.all(tx, repository=repository_id, digests=asked)}
     return [digest for digest in digests if str(digest) not in held]

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from longshore.access.policy.compiled import compiled
 from longshore.access.policy.documents import Grammar
 from longshore.access.policy.principals import UNBOUND
 from longshore.errors import RepositoryNotFound
 from longshore.metadata import schema
+from longshore.metadata.prepared import Prepared
 from longshore.registry import account_settings, policies
 
 if TYPE_CHECKING:
@@ -67,51 +68,16 @@ def of_repository(context: Context, registry: Registry, name: str) -> PoliciesIn
 
 
 def _of_registry(context: Context, registry: Registry) -> PoliciesInForce:
-    table = schema.registry_policies
     with context.database.read() as tx:
-        row = tx.execute(
-            select(table.c.document, table.c.bindings).where(
-                table.c.account == registry.account, table.c.region == registry.region
-            )
-        ).one_or_none()
+        row = _OF_REGISTRY.one_or_none(tx, account=registry.account, region=registry.region)
         scope = account_settings.read(tx, registry, account_settings.REGISTRY_POLICY_SCOPE)
     text, bindings = (None, None) if row is None else (row.document, row.bindings)
     return PoliciesInForce(_source(text, bindings, Grammar.REGISTRY), scope)
 
 
 def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesInForce:
-    repositories, tags, settings = (
-        schema.repositories,
-        schema.resource_tags,
-        schema.account_settings,
-    )
-    on_repository, on_registry = schema.repository_policies, schema.registry_policies
-    scope = settings.c.name == account_settings.REGISTRY_POLICY_SCOPE
-    # One statement, for each costs a way to the server and back; one row for each tag.
-    query = (
-        select(
-            on_repository.c.document.label("repository_policy"),
-            on_repository.c.bindings.label("repository_bindings"),
-            on_registry.c.document.label("registry_policy"),
-            on_registry.c.bindings.label("registry_bindings"),
-            settings.c.value.label("scope"),
-            tags.c.key,
-            tags.c.value,
-        )
-        .select_from(repositories)
-        .outerjoin(on_repository, on_repository.c.repository_id == repositories.c.id)
-        .outerjoin(on_registry, _same_registry(on_registry))
-        .outerjoin(settings, and_(_same_registry(settings), scope))
-        .outerjoin(tags, tags.c.repository_id == repositories.c.id)
-        .where(
-            repositories.c.account == registry.account,
-            repositories.c.region == registry.region,
-            repositories.c.name == name,
-        )
-        .order_by(tags.c.key)
-    )
     with context.database.read() as tx:
-        rows = tx.execute(query).all()
+        rows = _OF_REPOSITORY.all(tx, account=registry.account, region=registry.region, name=name)
     if not rows:
         raise RepositoryNotFound(name, registry.account)
     first = rows[0]
@@ -123,10 +89,47 @@ def _of_repository(context: Context, registry: Registry, name: str) -> PoliciesI
     )
 
 
+def _source(text: str | None, bindings: Bindings | None, grammar: Grammar) -> Source | None:
+    return None if text is None else policies.source(compiled(text, grammar), bindings or UNBOUND)
+
+
 def _same_registry(table: Table) -> ColumnElement[bool]:
     repositories = schema.repositories
     return and_(table.c.account == repositories.c.account, table.c.region == repositories.c.region)
 
 
-def _source(text: str | None, bindings: Bindings | None, grammar: Grammar) -> Source | None:
-    return None if text is None else policies.source(compiled(text, grammar), bindings or UNBOUND)
+_OF_REGISTRY = Prepared(
+    select(schema.registry_policies.c.document, schema.registry_policies.c.bindings).where(
+        schema.registry_policies.c.account == bindparam("account"),
+        schema.registry_policies.c.region == bindparam("region"),
+    )
+)
+_SCOPE = schema.account_settings.c.name == account_settings.REGISTRY_POLICY_SCOPE
+# One statement, for each costs a way to the server and back; one row for each tag.
+_OF_REPOSITORY = Prepared(
+    select(
+        schema.repository_policies.c.document.label("repository_policy"),
+        schema.repository_policies.c.bindings.label("repository_bindings"),
+        schema.registry_policies.c.document.label("registry_policy"),
+        schema.registry_policies.c.bindings.label("registry_bindings"),
+        schema.account_settings.c.value.label("scope"),
+        schema.resource_tags.c.key,
+        schema.resource_tags.c.value,
+    )
+    .select_from(schema.repositories)
+    .outerjoin(
+        schema.repository_policies,
+        schema.repository_policies.c.repository_id == schema.repositories.c.id,
+    )
+    .outerjoin(schema.registry_policies, _same_registry(schema.registry_policies))
+    .outerjoin(schema.account_settings, and_(_same_registry(schema.account_settings), _SCOPE))
+    .outerjoin(
+        schema.resource_tags, schema.resource_tags.c.repository_id == schema.repositories.c.id
+    )
+    .where(
+        schema.repositories.c.account == bindparam("account"),
+        schema.repositories.c.region == bindparam("region"),
+        schema.repositories.c.name == bindparam("name"),
+    )
+    .order_by(schema.resource_tags.c.key)
+)

@@ -43,6 +43,17 @@ _NAMED = select(schema.repositories).where(
 )
 _FIND = Prepared(_NAMED)
 _FIND_AND_LOCK = Prepared(_NAMED.with_for_update(key_share=True))
+_ALL = (
+    select(schema.repositories)
+    .where(
+        schema.repositories.c.account == bindparam("account"),
+        schema.repositories.c.region == bindparam("region"),
+    )
+    .order_by(schema.repositories.c.name)
+    .limit(bindparam("most"))
+)
+_LIST = Prepared(_ALL)
+_LIST_AFTER = Prepared(_ALL.where(schema.repositories.c.name > bindparam("after")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +190,12 @@ def list_all(
     context: Context, registry: Registry, after: Position | None, limit: int
 ) -> Slice[Repository]:
     """Return up to `limit` repositories of the registry, by name."""
-    table = schema.repositories
-    query = (
-        select(table)
-        .where(table.c.account == registry.account, table.c.region == registry.region)
-        .order_by(table.c.name)
-        .limit(limit + 1)
-    )
-    if after is not None:
-        query = query.where(table.c.name > after[0])
+    asked = {"account": registry.account, "region": registry.region, "most": limit + 1}
     with context.database.read() as tx:
-        rows = tx.execute(query).all()
+        if after is None:
+            rows = _LIST.all(tx, **asked)
+        else:
+            rows = _LIST_AFTER.all(tx, **asked, after=after[0])
     return Slice.of(rows, limit, lambda row: (row.name,), _repository)
 
 

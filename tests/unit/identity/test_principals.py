@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from longshore.access.policy.evaluation import decide
 from longshore.access.policy.subjects import Kind as SubjectKind
@@ -33,6 +33,7 @@ from longshore.metadata.database import Database
 from longshore.registry.context import Context
 from tests.support.identities import ACCOUNT
 from tests.support.policies import allow, deny, trust
+from tests.support.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,17 +54,11 @@ def may(principal: Principal, action: str = PULL, account: str = ACCOUNT) -> boo
 def statements(context: Context) -> Iterator[list[str]]:
     """Gather the statements that the database is asked."""
     asked: list[str] = []
-
-    def note(*arguments: object) -> None:
-        asked.append(str(arguments[2]))
-
-    # Connections that are there already tell nobody.
-    context.database.close()
-    event.listen(context.database._engine, "before_cursor_execute", note)
+    end = tell_before_each(context.database, asked.append)
     try:
         yield asked
     finally:
-        event.remove(context.database._engine, "before_cursor_execute", note)
+        end()
 
 
 def role_session(context: Context, name: str = "deploy", **claims: object) -> Session:

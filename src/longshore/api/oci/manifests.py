@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -48,9 +47,8 @@ def put(call: Call) -> Response:
     """PUT /v2/<name>/manifests/<reference>, with further tags in `?tag=` beside a digest."""
     digest = call.digest() if ":" in call.argument else None
     tags = _tags_beside(call) if digest is not None else [_checked_tag(call.argument)]
-    # The same manifest under the same tags is what the client wanted.
-    with suppress(ImageAlreadyExists):
-        creating(
+    try:
+        stored = creating(
             call,
             lambda: images.put(
                 call.context,
@@ -63,14 +61,16 @@ def put(call: Call) -> Response:
                 more_tags=tags[1:],
             ),
         )
-    computed = digest or Digest.of(call.body)
+    except ImageAlreadyExists:
+        # The same manifest under the same tags is what the client wanted.
+        named = digest or Digest.of(call.body)
+        stored = images.get_by_digest(call.context, call.registry, call.name, named)
     headers = {
         "Location": call.url(f"manifests/{call.argument}"),
-        "Docker-Content-Digest": str(computed),
+        "Docker-Content-Digest": str(stored.digest),
     }
-    subject = images.get_by_digest(call.context, call.registry, call.name, computed).subject
-    if subject is not None:
-        headers["OCI-Subject"] = subject
+    if stored.subject is not None:
+        headers["OCI-Subject"] = stored.subject
     if digest is not None and tags:
         headers["OCI-Tag"] = ", ".join(tags)
     return Response(201, headers)
