@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 WHOLE_BODY = "longshore.request.wholebody"
 """An extension of our own: a function that returns what is left of the body if all of it has come,
 else None."""
+SENT = "longshore.request.sent"
+"""An extension of our own: the request as it came over the wire. It is there where all of it came
+at once, and nothing with it."""
 
 # Larger bodies are received while the application runs.
 _SMALL_BODY = 16 * 1024
@@ -61,6 +64,16 @@ class Application(Protocol):
     def begin(self, scope: Scope, receive: Any) -> Coroutine[Any, Any, Answer] | None:  # noqa: ANN401 - as ASGI has it
         """Return what will answer a request; None where only a task of asyncio's can."""
 
+    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+        """Return the answer to a request that came before, as `Answer.whole` does.
+
+        None where it has to be read to be answered.
+
+        Args:
+            peer: the address of whoever holds the connection, "" where it has none.
+            sent: the request as it came, from its first byte to its last, if it is one.
+        """
+
 
 class AnswersAtOnce(HttpToolsProtocol):
     """A connection of uvicorn's that answers requests at once where it can.
@@ -81,9 +94,12 @@ class AnswersAtOnce(HttpToolsProtocol):
         # What uvicorn counts and logs for each request is its cycle's to do.
         is_counted = self.limit_concurrency is not None or self.access_log
         self._begin: Any = None if is_counted else getattr(self.app, "begin", None)
+        self._again: Any = None if is_counted else getattr(self.app, "again", None)
         self._is_put_off = False
         self._is_whole = False
         self._body = b""
+        # Whether the parser waits for the first byte of a request, and nobody for an answer.
+        self._is_at_rest = True
         self._idle = Deadline(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,12 +108,16 @@ class AnswersAtOnce(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and answer it or begin to."""
+        """Answer what came before; parse what didn't, and answer it or begin to."""
+        if self._is_at_rest and self._answer_again(data):
+            return
+        sent = data if self._is_at_rest else None
+        self._is_at_rest = False
         super().data_received(data)
         if not self._is_put_off or self.transport.is_closing():
             return
         if self._is_whole:
-            self._answer_at_once()
+            self._answer_at_once(sent)
         else:
             self._start_put_off()
 
@@ -180,20 +200,41 @@ class AnswersAtOnce(HttpToolsProtocol):
         cycle.message_event.set()
         self._start_asgi_task(cycle, app)
 
-    def _answer_at_once(self) -> None:
+    def begin_request(self) -> None:
+        """Take note that the head of a request is there."""
+
+    def _answer_again(self, data: bytes) -> bool:
+        """Answer a request without parsing it, if that is known; tell whether it was.
+
+        What these bytes are, the parser has told when they came before: one request, and nothing
+        else. In between it sees none of them, and goes on where it stands: before a request.
+        """
+        if self._again is None or self.flow.write_paused or self.transport.is_closing():
+            return False
+        whole = self._again(self.client[0] if self.client else "", data)
+        if whole is None:
+            return False
+        self._unset_keepalive_if_required()
+        self.begin_request()
+        self._write(*whole)
+        return True
+
+    def _answer_at_once(self, sent: bytes | None) -> None:
         context = copy_context()
         try:
-            left = self._answer_or_rest(context)
+            left = self._answer_or_rest(context, sent)
         except Exception as error:  # noqa: BLE001 - the task fails by it, and uvicorn tells
             left = partial(_fail, error)
         self._is_put_off = False
         if left is not None:
             context.run(self._start, left)
 
-    def _answer_or_rest(self, context: Context) -> Any:  # noqa: ANN401 - an application of ASGI
+    def _answer_or_rest(self, context: Context, sent: bytes | None) -> Any:  # noqa: ANN401 - an application of ASGI
         """Answer a request, or return the application of ASGI that does what is left to do."""
         scope, body = cast("dict[str, Any]", self.scope), self._body
         scope["extensions"] = {WHOLE_BODY: lambda: body}
+        if sent is not None:
+            scope["extensions"][SENT] = sent
         begun = self._begin(scope, _nothing_more)
         if begun is None:
             return self.app
@@ -205,6 +246,7 @@ class AnswersAtOnce(HttpToolsProtocol):
             if whole is None:
                 return partial(_send, answer)
             self._write(*whole)
+            self._is_at_rest = True
             return None
         return partial(_finish, Rest(begun, waits_for))
 

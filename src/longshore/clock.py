@@ -19,12 +19,56 @@ MINUTE: Millis = 60 * SECOND
 HOUR: Millis = 60 * MINUTE
 DAY: Millis = 24 * HOUR
 
+# Before all others.
+_NO_MOMENT: Millis = -(2**63)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def system_clock() -> Millis:
     """Read the machine's clock."""
     return time.time_ns() // 1_000_000
+
+
+class Horizon:
+    """A clock that notes how long what is found with its help holds.
+
+    Whoever is told the time may conclude anything from it, and what they find holds for nothing but
+    this moment. Whoever asks by `has_come` is told no more than that a moment is still to come, and
+    what they find holds until then.
+
+    Args:
+        clock: tells the time.
+
+    Attributes:
+        until: before which moment all that was found since `begin` would be found again; None where
+            nothing depends on the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.until: Millis | None = None
+
+    def begin(self) -> None:
+        """Forget what was asked until now."""
+        self.until = None
+
+    def __call__(self) -> Millis:
+        """Tell the time."""
+        self.until = _NO_MOMENT
+        return self._clock()
+
+    def has_come(self, moment: Millis) -> bool:
+        """Tell whether a moment has come."""
+        if self._clock() >= moment:
+            self.until = _NO_MOMENT
+            return True
+        self.until = moment if self.until is None else min(self.until, moment)
+        return False
+
+
+def has_come(clock: Clock, moment: Millis) -> bool:
+    """Tell whether a moment has come; a `Horizon` takes note that nothing else was asked."""
+    return clock.has_come(moment) if isinstance(clock, Horizon) else clock() >= moment
 
 
 def as_datetime(moment: Millis) -> datetime:

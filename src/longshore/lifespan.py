@@ -59,3 +59,7 @@ class Lifespan:
         """See `longshore.at_once.Application`."""
         scope["scheme"] = self._scheme
         return self._app.begin(scope, receive)
+
+    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+        """See `longshore.at_once.Application`."""
+        return self._app.again(peer, sent)

@@ -160,9 +160,13 @@ class Connection(AnswersAtOnce):
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
+        self.begin_request()
+        super().on_headers_complete()
+
+    def begin_request(self) -> None:
+        """Take note that the head of a request is there."""
         self._idle_talk = self._parsed_of_body = 0
         self._head_due.clear()
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""

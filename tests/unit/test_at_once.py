@@ -13,7 +13,7 @@ import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.at_once import WHOLE_BODY, Deadline, Rest
+from longshore.at_once import SENT, WHOLE_BODY, Deadline, Rest
 from longshore.transport import Patience, http_protocol
 from tests.unit.test_transport import (
     CLOSE,
@@ -59,6 +59,7 @@ class App:
     """
 
     tasks: list[asyncio.Task[Any] | None] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
         await send_text(send, b"task:" + await body_of(receive))
@@ -66,7 +67,15 @@ class App:
     def begin(self, scope: Any, _receive: Any) -> Coroutine[Any, Any, Text] | None:
         return None if scope["path"] == "/task" else self._answer(scope)
 
+    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+        assert peer == "127.0.0.1"
+        text = b"again"
+        length = b"content-length: %d\r\n" % len(text)
+        return (200, length, text) if sent in self.sent else None
+
     async def _answer(self, scope: Any) -> Text:
+        if SENT in scope["extensions"]:
+            self.sent.append(scope["extensions"][SENT])
         self.tasks.append(asyncio.current_task())
         text = b"once:" + scope["extensions"][WHOLE_BODY]()
         match scope["path"]:
@@ -120,6 +129,38 @@ def test_what_came_whole_is_answered_without_a_task(app: App, start: Any) -> Non
             b"once:" + b"b" * 16 * 1024,
         ]
     assert app.tasks == [None, None, None]
+
+
+def test_what_came_before_in_the_same_bytes_is_answered_without_being_read(start: Any) -> None:
+    with start().connect() as client:
+        assert ask(client, b"a") == b"once:a"
+        assert [ask(client, b"a") for _ in range(3)] == [b"again"] * 3
+        # The parser has seen nothing of it, and reads on.
+        assert ask(client, b"b") == b"once:b"
+        with socket.create_connection(client.getpeername()) as other:
+            assert ask(other, b"a") == b"again"
+
+
+def test_what_came_in_pieces_or_with_another_request_is_not_known_by_its_bytes(
+    app: App, start: Any
+) -> None:
+    one = request("Content-Length: 1", method="POST")
+    with start().connect() as client:
+        client.sendall(one)
+        with socket.create_connection(client.getpeername()) as other:
+            assert ask(other, b"z") == b"once:z"
+        client.sendall(b"a")
+        assert read_answer(client) in {b"task:a", b"once:a"}
+        client.sendall((one + b"b") * 2)
+        assert {read_answer(client) for _ in range(2)} <= {b"task:b", b"once:b"}
+        assert app.sent == [one + b"z"]
+        assert ask(client, b"a") == b"once:a"
+        # Bytes that are a request only together with those before them.
+        client.sendall(one[:10])
+        with socket.create_connection(client.getpeername()) as other:
+            assert ask(other, b"z") == b"again"
+        client.sendall(one[10:] + b"a")
+        assert read_answer(client) == b"once:a"
 
 
 def test_what_has_to_wait_goes_on_in_a_task(app: App, start: Any) -> None:
@@ -201,16 +242,21 @@ def test_who_expects_to_be_told_to_go_on_is_told(start: Any) -> None:
         assert read_answer(client) == b"task:a"
 
 
-def test_who_says_nothing_after_an_answer_is_left(start: Any) -> None:
+@pytest.mark.parametrize(("body", "answer"), [(b"b", b"once:b"), (b"a", b"again")])
+def test_who_says_nothing_after_an_answer_is_left(start: Any, body: bytes, answer: bytes) -> None:
     with start(timeout_keep_alive=SHORT).connect() as client:
-        assert ask(client) == b"once:"
-        assert ask(client) == b"once:"
+        assert ask(client, b"a") == b"once:a"
+        assert ask(client, body) == answer
         assert read_all(client) == b""
 
 
-def test_who_never_ends_a_head_after_an_answer_is_left(start: Any) -> None:
+@pytest.mark.parametrize(("body", "answer"), [(b"b", b"once:b"), (b"a", b"again")])
+def test_who_never_ends_a_head_after_an_answer_is_left(
+    start: Any, body: bytes, answer: bytes
+) -> None:
     with start(Patience(head=SHORT)).connect() as client:
-        assert ask(client) == b"once:"
+        assert ask(client, b"a") == b"once:a"
+        assert ask(client, body) == answer
         client.sendall(b"GET / HTTP/1.1\r\n")
         assert read_all(client) == b""
 

@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.clock import DAY, HOUR, MINUTE, SECOND, as_datetime, system_clock
+from longshore.clock import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    Horizon,
+    as_datetime,
+    has_come,
+    system_clock,
+)
+from tests.support.clock import FakeClock
 
 
 def test_the_clock_tells_whole_milliseconds_since_1970() -> None:
@@ -35,3 +45,31 @@ def test_no_millisecond_is_lost(moment: int) -> None:
     since_1970 = as_datetime(moment) - datetime(1970, 1, 1, tzinfo=UTC)
     assert since_1970 // timedelta(milliseconds=1) == moment
     assert since_1970 % timedelta(milliseconds=1) == timedelta()
+
+
+@given(st.integers(-5, 5), st.lists(st.integers(-5, 5)), st.integers(-5, 5))
+def test_what_was_found_before_a_horizon_is_found_again_up_to_it(
+    now: int, moments: list[int], later: int
+) -> None:
+    clock = FakeClock(now)
+    horizon = Horizon(clock)
+    found = [has_come(horizon, moment) for moment in moments]
+    assert found == [now >= moment for moment in moments]
+
+    clock.now = later
+    if horizon.until is None or later < horizon.until:
+        assert [has_come(clock, moment) for moment in moments] == found
+    else:
+        assert any(moment <= max(now, later) for moment in moments)
+
+
+def test_who_is_told_the_time_has_no_horizon_but_this_moment() -> None:
+    clock = FakeClock()
+    horizon = Horizon(clock)
+    assert not horizon.has_come(clock.now + 1)
+    assert horizon.until == clock.now + 1
+    assert horizon() == clock.now
+    assert horizon.until is not None
+    assert horizon.until < 0
+    horizon.begin()
+    assert horizon.until is None

@@ -33,6 +33,8 @@ _LINE = "%(method)s %(path)s %(status)d %(milliseconds).1fms %(request_id)s"
 UNTRACED_PATHS: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH, EVENTS_PATH})
 """What machines ask for every few seconds, or for hours: nobody looks for it in traces."""
 
+_READS_OF_REGISTRY = (b"GET /v2/", b"HEAD /v2/")
+
 _WELCOME = b"""Longshore, a container registry that speaks Amazon ECR.
 
   the APIs of AWS:  aws ecr|iam|sts ... --endpoint-url <this address>
@@ -99,6 +101,18 @@ class App:
         request = self._request(scope, receive)
         is_for_face = request.path.startswith("/v2/") or request.path == "/"
         return self._serve(request) if is_for_face else None
+
+    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+        """Return the answer to a request that has come before, as `longshore.at_once` asks for it.
+
+        None for most, and where each is logged.
+        """
+        if not sent.startswith(_READS_OF_REGISTRY) or _access_log.isEnabledFor(logging.INFO):
+            return None
+        try:
+            return self._oci.repeats.answer(peer, sent)
+        except Exception:  # noqa: BLE001 - it is answered the usual way, and that tells
+            return None
 
     def _request(self, scope: Scope, receive: Receive) -> Request:
         return Request(scope, receive, self._idle_timeout, self._proxies)

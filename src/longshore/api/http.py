@@ -63,6 +63,7 @@ _STOPPING = "longshore.stopping"
 _DIRECT_BODY = "longshore.request.directbody"
 _WHOLE_BODY = "longshore.request.wholebody"
 _WHOLE_ANSWER = "longshore.response.whole"
+_SENT = "longshore.request.sent"
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 
 
@@ -97,6 +98,7 @@ class Request:
         path: the path as it was sent, percent-encodings included.
         client_address: the client's IP address, or "" where it has none; trusted proxies aren't the
             client.
+        peer: who holds the connection, "" where it has no address.
         received: how many bytes of the body have been received.
     """
 
@@ -120,6 +122,7 @@ class Request:
         peer: str = (scope.get("client") or ("",))[0]
         forwarded = [each.decode("latin-1") for each in self.all_headers(b"x-forwarded-for")]
         self.client_address: str = proxies.client_of(peer, forwarded)
+        self.peer = peer
         self._receive = receive
         self._idle_timeout = idle_timeout
         self._is_read = False
@@ -153,6 +156,11 @@ class Request:
         if any("\0" in part for parameter in parameters for part in parameter):
             raise BadRequest("The query holds a NUL character.")
         return parameters
+
+    @property
+    def sent(self) -> bytes | None:
+        """The whole request as it came, where the server tells."""
+        return self.extensions.get(_SENT)
 
     @property
     def only_reads(self) -> bool:
@@ -416,18 +424,29 @@ class Response:
         None where something has to be waited for, or where the connection is to be closed: then
         `send` has to.
         """
-        body = self.body
-        if self.status == HTTPStatus.REQUEST_TIMEOUT or isinstance(body, StreamBody):
+        if self.status == HTTPStatus.REQUEST_TIMEOUT:
             return None
-        if isinstance(body, FileBody):
-            if request.method == "HEAD" or body.length > _SMALL:
-                return None
-            read = _read_from_memory(body)
-            if read is None:
-                return None
-            body.file.close()
-            return self.status, _lines(self._headers()), read
-        return self.status, _lines(self._headers()), b"" if request.method == "HEAD" else body
+        if request.method != "HEAD":
+            self.read_small_file(_SMALL)
+        return self.from_memory(request) if isinstance(self.body, bytes) else None
+
+    def read_small_file(self, limit: int) -> None:
+        """Put the bytes of a file in its place, if they are few and the kernel has them in memory.
+
+        Args:
+            limit: how many they may be.
+        """
+        body = self.body
+        if isinstance(body, FileBody) and body.length <= limit:
+            content = _read_from_memory(body)
+            if content is not None:
+                body.file.close()
+                self.body = content
+
+    def from_memory(self, request: Request) -> tuple[int, bytes, bytes]:
+        """Return status, lines of the headers and body (empty to HEAD), which is in memory."""
+        body = b"" if request.method == "HEAD" else cast("bytes", self.body)
+        return self.status, _lines(self._headers()), body
 
     def _headers(self) -> dict[str, str]:
         headers = {}

@@ -7,7 +7,7 @@ it went. Neither secrets nor the bytes of blobs are in it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -82,13 +82,21 @@ class ApiCall:
     error_code: str | None = None
     error_message: str | None = None
     additional: Mapping[str, Any] | None = None
+    _outline: Outline | None = field(default=None, init=False, repr=False, compare=False)
 
     def as_line(self) -> bytes:
         """Return the record as one line of JSON."""
+        return self.outline.line(self.at, self.request_id)
+
+    @property
+    def outline(self) -> Outline:
+        """All of it but the time and the ids, made once."""
+        if self._outline is None:
+            self._outline = self._make_outline()
+        return self._outline
+
+    def _make_outline(self) -> Outline:
         record = {
-            "eventVersion": EVENT_VERSION,
-            "userIdentity": self.identity,
-            "eventTime": _moment(self.at // SECOND),
             "eventSource": f"{self.service}.amazonaws.com",
             "eventName": self.operation,
             "awsRegion": self.region,
@@ -102,15 +110,54 @@ class ApiCall:
         record["responseElements"] = _told(self.response)
         if self.additional is not None:
             record["additionalEventData"] = self.additional
-        record["requestID"] = self.request_id
-        record["eventID"] = random_id()
-        record["readOnly"] = self.only_reads
-        record["resources"] = [{"ARN": arn, "accountId": _account(arn)} for arn in self.resources]
-        record["eventType"] = "AwsApiCall"
-        record["managementEvent"] = True
-        record["recipientAccountId"] = self.account
-        record["eventCategory"] = "Management"
-        return _line(record)
+        end = {
+            "readOnly": self.only_reads,
+            "resources": [{"ARN": arn, "accountId": _account(arn)} for arn in self.resources],
+            "eventType": "AwsApiCall",
+            "managementEvent": True,
+            "recipientAccountId": self.account,
+            "eventCategory": "Management",
+        }
+        identity = {"eventVersion": EVENT_VERSION, "userIdentity": self.identity}
+        return Outline(_members(identity), _members(record), _members(end))
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What the records of a request have in common that is sent again and again.
+
+    Attributes:
+        beginning: the members before the time, as JSON.
+        middle: those between the time and the ids.
+        end: those after the ids.
+    """
+
+    beginning: str
+    middle: str
+    end: str
+
+    def line(self, at: Millis, request_id: str) -> bytes:
+        """Return the record of one of them as one line of JSON."""
+        return (
+            f'{{{self.beginning},"eventTime":"{_moment(at // SECOND)}",{self.middle},'
+            f'"requestID":"{request_id}","eventID":"{random_id()}",{self.end}}}\n'
+        ).encode("ascii")
+
+    def at(self, moment: Millis) -> RepeatedCall:
+        """Return the record of one that came at a moment."""
+        return RepeatedCall(self, moment)
+
+
+@dataclass(slots=True)
+class RepeatedCall:
+    """One more request of those that an outline is about."""
+
+    outline: Outline
+    at: Millis
+
+    def as_line(self) -> bytes:
+        """Return the record as one line of JSON."""
+        return self.outline.line(self.at, random_id())
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +242,12 @@ def _told(value: Any) -> Any:  # noqa: ANN401 - whatever a request holds
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
+    return f"{{{_members(record)}}}\n".encode("ascii")
+
+
+def _members(record: Mapping[str, Any]) -> str:
     # Half a character, from a header, is written as the escape that it is in JSON.
-    return _ENCODER.encode(record).encode("ascii") + b"\n"
+    return _ENCODER.encode(record)[1:-1]
 
 
 # Made once: `json.dumps` would make one for each record.

@@ -217,7 +217,7 @@ def _gather(
     keys = ConditionKeys(
         principal,
         surroundings,
-        context.clock(),
+        context.clock,
         {} if in_force is None else in_force.tags,
         need.values,
         resource_account=account,

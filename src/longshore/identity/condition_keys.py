@@ -13,7 +13,7 @@ from longshore.access.policy.subjects import Kind
 from longshore.clock import SECOND, as_datetime
 
 if TYPE_CHECKING:
-    from longshore.clock import Millis
+    from longshore.clock import Clock, Millis
     from longshore.identity.authorization import Surroundings
     from longshore.identity.principals import Principal
 
@@ -38,7 +38,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
     Args:
         principal: who asks.
         surroundings: of the request.
-        now: when it came.
+        clock: tells when it is; it is asked once a policy asks for any key.
         resource_tags: the tags of the repository that it is for.
         of_request: the keys that it gives itself, which count before all others.
         resource_account: the account of what it is for; "" where that isn't settled.
@@ -48,7 +48,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
         self,
         principal: Principal,
         surroundings: Surroundings,
-        now: Millis,
+        clock: Clock,
         resource_tags: Mapping[str, str],
         of_request: Values,
         *,
@@ -56,7 +56,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
     ) -> None:
         self._principal = principal
         self._surroundings = surroundings
-        self._now = now
+        self._clock = clock
         self._resource_tags = resource_tags
         self._of_request = of_request
         self._resource_account = resource_account
@@ -76,7 +76,7 @@ class ConditionKeys(Mapping[str, tuple[str, ...]]):
             self._values = {
                 **_of_principal(self._principal),
                 **_of_resource(self._resource_account, self._resource_tags),
-                **_of_surroundings(self._surroundings, self._now),
+                **_of_surroundings(self._surroundings, self._clock()),
                 **self._of_request,
             }
         return self._values

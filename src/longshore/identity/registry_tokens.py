@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from longshore.access.sealing import BrokenSeal
-from longshore.clock import SECOND
+from longshore.clock import SECOND, has_come
 from longshore.errors import AccessDenied, ExpiredToken, UnrecognizedClient
 from longshore.identity import access_keys, robot_tokens
 from longshore.identity.session_tokens import Session
@@ -95,7 +95,7 @@ def authenticate(
         lambda: _read(context, password),
         beside_content=True,
     )
-    if context.clock() >= claims.expires_at:
+    if has_come(context.clock, claims.expires_at):
         raise ExpiredToken
     if claims.region != registry.region:
         raise AccessDenied(

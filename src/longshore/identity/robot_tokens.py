@@ -21,6 +21,7 @@ from sqlalchemy import bindparam, delete, func, insert, select
 from longshore.access.policy.compiled import compiled
 from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Source
+from longshore.clock import has_come
 from longshore.errors import ExpiredToken, UnrecognizedClient
 from longshore.identity import documents, identities, principals, words
 from longshore.identity.errors import InvalidInput, NoSuchEntity, QuotaExceeded
@@ -250,7 +251,7 @@ def authenticate(context: Context, password: str, user: str) -> Principal:
     names = {ANYBODY, known.principal.name}
     if not is_right or user not in names:
         raise UnrecognizedClient
-    if known.expires_at is not None and context.clock() >= known.expires_at:
+    if known.expires_at is not None and has_come(context.clock, known.expires_at):
         raise ExpiredToken
     return known.principal
 

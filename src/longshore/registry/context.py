@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.openid.keys import NoKeys
-from longshore.clock import DAY, HOUR, Clock, Millis, system_clock
+from longshore.clock import DAY, HOUR, Clock, Horizon, Millis, system_clock
 from longshore.registry.dialect import ECR, Dialect
 from longshore.registry.limits import Limits
 from longshore.registry.memory import Memory, MemoryAlone
 from longshore.registry.pulls import Pulls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
@@ -94,7 +94,8 @@ class WithoutWaiting:
 
     def __init__(self, context: Context) -> None:
         self._memory = MemoryAlone(context.memory)
-        self._context = replace(context)
+        self._horizon = Horizon(context.clock)
+        self._context = replace(context, clock=self._horizon)
         object.__setattr__(self._context, "memory", self._memory)
 
     def run(self, function: Callable[[Context], Result]) -> Result:
@@ -104,7 +105,23 @@ class WithoutWaiting:
             NotInMemory: it needs the database.
         """
         self._memory.look_again()
+        self._horizon.begin()
         return function(self._context)
+
+    @property
+    def until(self) -> Millis | None:
+        """Before which moment what was found last holds; None where the time has no say in it."""
+        return self._horizon.until
+
+    def keep(self, question: Hashable, answer: object, size: int) -> None:
+        """Remember something that follows from what was found last and from nothing else.
+
+        Args:
+            question: all that it depends on, beside the database.
+            answer: what follows.
+            size: how many bytes it takes.
+        """
+        self._memory.keep(question, answer, size)
 
 
 @dataclass(frozen=True, slots=True)

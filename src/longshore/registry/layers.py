@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, and_, bindparam, delete, exists, select, update
 
 from longshore.blobs.store import BlobMissing, Location
+from longshore.clock import has_come
 from longshore.errors import LayerArchived, LayerInaccessible, LayersNotFound, Server
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
@@ -296,10 +297,11 @@ def _row(context: Context, registry: Registry, repository: str, digest: Digest) 
 
 def _renewed(context: Context, repository_id: int, row: Record) -> Layer | None:
     """Return the layer of `row`, or None if it was collected while its lease was renewed."""
-    now = context.clock()
-    age = now - row.leased_at
-    if not row.referenced and age * _RENEW_AFTER_FRACTION >= context.retention.unreferenced_layers:
+    # The whole milliseconds from which on as much of the time is over, or more.
+    grace = -(-context.retention.unreferenced_layers // _RENEW_AFTER_FRACTION)
+    if not row.referenced and has_come(context.clock, row.leased_at + grace):
         context.memory.wait()
+        now = context.clock()
         with context.database.write(durable=False, content_only=True) as tx:
             if lease(tx, repository_id, [row.digest], now) == 0:
                 return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
     from longshore.metadata.database import Database
 
@@ -32,7 +32,7 @@ class NotInMemory(Exception):
 
 
 @dataclass(slots=True)
-class _Generation:
+class Generation:
     """What is known of one generation of the database. Threads share it without a lock."""
 
     number: int | None
@@ -49,8 +49,8 @@ class Memory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known = _Generation(None)
-        self._beside_content = _Generation(None)
+        self._known = Generation(None)
+        self._beside_content = Generation(None)
 
     def answer(
         self,
@@ -85,15 +85,15 @@ class Memory:
             NotInMemory: whoever asked can't wait for it.
         """
 
-    def look(self) -> tuple[Mapping[Hashable, object], Mapping[Hashable, object]]:
+    def look(self) -> tuple[Generation, Generation]:
         """Return all answers that count now, and those of them that are beside content."""
         if not self._follow():
-            return {}, {}
-        return self._known.answers, self._beside_content.answers
+            return Generation(None), Generation(None)
+        return self._known, self._beside_content
 
-    def _now(self, *, beside_content: bool) -> _Generation:
+    def _now(self, *, beside_content: bool) -> Generation:
         if not self._follow():
-            return _Generation(None)
+            return Generation(None)
         return self._beside_content if beside_content else self._known
 
     def _follow(self) -> bool:
@@ -103,9 +103,9 @@ class Memory:
             return False
         # Found before, an answer may be older than the change: nothing of it is kept.
         if self._known.number != now.number:
-            self._known = _Generation(now.number)
+            self._known = Generation(now.number)
         if self._beside_content.number != now.beside_content:
-            self._beside_content = _Generation(now.beside_content)
+            self._beside_content = Generation(now.beside_content)
         return True
 
 
@@ -117,11 +117,11 @@ class MemoryAlone(Memory):
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._answers, self._answers_beside_content = memory.look()
+        self.look_again()
 
     def look_again(self) -> None:
         """Forget what counts no longer."""
-        self._answers, self._answers_beside_content = self._memory.look()
+        self._known, self._beside_content = self._memory.look()
 
     def answer(
         self,
@@ -136,18 +136,29 @@ class MemoryAlone(Memory):
         Raises:
             NotInMemory: it isn't.
         """
-        answers = self._answers_beside_content if beside_content else self._answers
+        generation = self._beside_content if beside_content else self._known
         try:
-            return cast("Answer", answers[question])
+            return cast("Answer", generation.answers[question])
         except KeyError:
             raise NotInMemory from None
+
+    def keep(self, question: Hashable, answer: object, size: int) -> None:
+        """Remember an answer that depends on nothing but this moment's.
+
+        Args:
+            question: all that the answer depends on, beside the database.
+            answer: the answer.
+            size: how many bytes it takes.
+        """
+        if self._known.number is not None:
+            _keep(self._known, question, answer, size)
 
     def wait(self) -> None:
         """Refuse to wait."""
         raise NotInMemory
 
 
-def _keep(generation: _Generation, question: Hashable, answer: object, size: int) -> None:
+def _keep(generation: Generation, question: Hashable, answer: object, size: int) -> None:
     if len(generation.answers) >= _MOST_ANSWERS or generation.size + size > _MOST_BYTES:
         # Another one, as other threads may be looking at this one.
         generation.answers = {}

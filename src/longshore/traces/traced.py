@@ -157,6 +157,9 @@ class _TracedApp:
     def begin(self, scope: Scope, receive: Receive) -> None:
         """Let every request have a task, for its spans belong to one."""
 
+    def again(self, peer: str, sent: bytes) -> None:
+        """Let every request be looked at, for each has its spans."""
+
 
 class _Answer:
     """Sees what a request is answered with, on its way to the client."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from longshore.api.aws.model import ServiceModel
 from longshore.audit.records import ANONYMOUS, HIDDEN, LONGEST_TEXT, SECRET_MEMBERS, ApiCall
+from longshore.clock import DAY
 
 REPOSITORY = "arn:aws:ecr:eu-west-1:111122223333:repository/demo/app"
 CALL = ApiCall(
@@ -63,6 +64,17 @@ def test_a_failure_is_told_with_its_code_and_its_sentence() -> None:
     record = told(replace(CALL, identity=ANONYMOUS, error_code="AccessDenied", error_message="No."))
     assert (record["errorCode"], record["errorMessage"]) == ("AccessDenied", "No.")
     assert record["userIdentity"] == {"type": "Unknown", "principalId": "ANONYMOUS_PRINCIPAL"}
+
+
+def test_a_request_that_comes_again_is_told_of_at_its_own_time_under_ids_of_its_own() -> None:
+    first = json.loads(CALL.as_line())
+    again = json.loads(CALL.outline.at(CALL.at + DAY).as_line())
+    assert first["eventID"] != again["eventID"]
+    assert again["requestID"] not in {first["requestID"], again["eventID"]}
+    own = {name: first[name] for name in ("eventID", "requestID", "eventTime")}
+    assert again["eventTime"] == told(replace(CALL, at=CALL.at + DAY))["eventTime"]
+    assert {**again, **own} == first
+    assert list(again) == list(first)
 
 
 def test_what_else_there_is_to_tell_is_told() -> None:

@@ -95,3 +95,19 @@ def test_a_full_memory_begins_anew(database: Database) -> None:
     assert memory.answer("a", lambda: 1, lambda _: large) == 1
     assert memory.answer("b", lambda: 2, lambda _: large) == 2
     assert memory.answer("a", lambda: 3, lambda _: large) == 3
+
+
+def test_what_follows_from_the_answers_of_a_moment_counts_as_long_as_they(
+    database: Database,
+) -> None:
+    alone = MemoryAlone(Memory(database))
+    alone.keep("what follows", 1, 100)
+    alone.look_again()
+    assert alone.answer("what follows", lambda: 2) == 1
+
+    change(database, content_only=True)
+    # Found before the change, kept after it.
+    alone.keep("what follows", 3, 100)
+    alone.look_again()
+    with pytest.raises(NotInMemory):
+        alone.answer("what follows", lambda: 4)

@@ -112,7 +112,7 @@ def _simulate(call: Call, request: Mapping[str, Any], principal: Principal) -> O
         principal,
         tuple(_resource_policies(request)),
         _owner(request),
-        ConditionKeys(principal, call.surroundings, call.context.clock(), {}, _given(request)),
+        ConditionKeys(principal, call.surroundings, call.context.clock, {}, _given(request)),
     )
     page = Page.of(call, "Simulate", request)
     begin = int(page.after[0]) if page.after else 0

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from longshore.api.oci.errors import InvalidDigest
 from longshore.names import Digest, Registry
-from longshore.registry.pulls import PulledImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from longshore.identity.creation_on_push import Creation
     from longshore.identity.principals import Principal
     from longshore.registry.context import Caller, Context
+    from longshore.registry.pulls import PulledImage
 
 
 # Not frozen: each request has one, and freezing costs more than all that is in it.
@@ -37,6 +37,7 @@ class Call:
         argument: the last part of the path: a digest, a tag or an upload id, unchecked.
         admit_again: raises what refuses the request now, where that has changed since.
         creations: the repositories that came to be by it.
+        pulled: the images that the answer hands out, which its handler names.
     """
 
     context: Context
@@ -50,16 +51,12 @@ class Call:
     argument: str
     admit_again: Callable[[], object]
     creations: list[Creation] = field(default_factory=list)
+    pulled: list[PulledImage] = field(default_factory=list)
 
     @property
     def caller(self) -> Caller:
         """Who sends it, as the rules know them."""
         return self.principal.caller
-
-    def note_pull(self, digest: Digest) -> None:
-        """Remember that an image of the repository is pulled."""
-        image = PulledImage(self.registry, self.name, digest)
-        self.context.pulls.note(image, self.principal.identity_arn, self.context.clock())
 
     def digest(self, text: str | None = None) -> Digest:
         """Read `text`, or the path's argument, as a digest that the dialect accepts.

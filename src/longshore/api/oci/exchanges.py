@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from longshore.api.http import Request
+    from longshore.api.oci.repeats import Basis
     from longshore.api.oci.routes import Route
     from longshore.clock import Millis
     from longshore.errors import RegistryError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from longshore.identity.creation_on_push import Creation
     from longshore.identity.principals import Principal
     from longshore.names import Registry
+    from longshore.registry.pulls import PulledImage
 
 # What a query tells of what is asked for; the rest is about pages.
 _TELLING: Final = ("digest", "mount", "from", "artifactType", "tag")
@@ -41,6 +43,9 @@ class Exchange:
         status: of the answer, if there is one.
         error: why it was refused, None if it wasn't.
         creations: the repositories that came to be by it.
+        pulled: the images that the answer hands out.
+        credentials: a digest of those that it shows, "" for none.
+        basis: what the answer rests on, if it was found in memory alone.
     """
 
     request: Request
@@ -53,6 +58,9 @@ class Exchange:
     status: int | None = None
     error: RegistryError | None = None
     creations: list[Creation] = field(default_factory=list)
+    pulled: list[PulledImage] = field(default_factory=list)
+    credentials: str = ""
+    basis: Basis | None = None
 
     def records(self, at: Millis) -> list[ApiCall]:
         """Return all that the audit tells: which repositories came to be, and then the request."""
@@ -109,6 +117,11 @@ class Exchange:
                 **({} if template is None else {"repositoryCreationTemplate": template.prefix}),
             },
         )
+
+    @property
+    def puller(self) -> str:
+        """The ARN of the user or of the role whose pulls are noted; "" for everybody else."""
+        return "" if self.principal is None else self.principal.identity_arn
 
     @property
     def operation(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +13,7 @@ from longshore.api.measuring import REGISTRY_FACE
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.exchanges import Exchange
+from longshore.api.oci.repeats import Basis, Repeats
 from longshore.api.oci.routes import find_route
 from longshore.errors import AccessDenied, RegistryError, Server, UnrecognizedClient
 from longshore.identity import authorization, registry_tokens
@@ -68,6 +68,14 @@ class OciFace:
         self._workers = workers
         self._trail = trail
         self._counts = counts
+        self.repeats = Repeats(
+            context,
+            self._without_waiting,
+            throttle=throttle,
+            attempts=attempts,
+            trail=trail,
+            counts=counts,
+        )
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -87,7 +95,8 @@ class OciFace:
             exchange.error = auditing.unanswered(error)
             raise
         finally:
-            for record in exchange.records(self._context.clock()):
+            records = exchange.records(self._context.clock())
+            for record in records:
                 self._trail.write(record)
             is_failure = auditing.is_failure(exchange.error)
             measuring.count(
@@ -98,7 +107,9 @@ class OciFace:
                 response,
                 is_failure=is_failure,
             )
-        return _versioned(response)
+        response = _versioned(response)
+        self.repeats.keep(exchange, records[-1], response)
+        return response
 
     def answer_to_failure(self, request: Request) -> Response:
         """Tell the client that the server failed, and where its operator can read why."""
@@ -115,12 +126,14 @@ class OciFace:
         surroundings = request.surroundings(registry.region)
         body = b""
         is_counted = False
+        if credentials is not None:
+            exchange.credentials = credentials.digest
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
             principal = ANONYMOUS
             if credentials is not None:
-                with self._attempts.watch(request.client_address, credentials.digest):
+                with self._attempts.watch(request.client_address, exchange.credentials):
                     principal = registry_tokens.authenticate(
                         context, credentials.password, registry, credentials.user
                     )
@@ -140,6 +153,7 @@ class OciFace:
                 name=name,
                 argument=argument,
                 creations=exchange.creations,
+                pulled=exchange.pulled,
                 admit_again=lambda: admit(self._context),
             )
 
@@ -155,11 +169,32 @@ class OciFace:
             await self._workers.run(admit, self._context)
             body = await request.body(self._context.limits.manifest_size)
         handler = cast("Callable[[Call], Response]", route.handler)
-        if route.is_hot:
-            with suppress(NotInMemory):
-                return self._without_waiting.run(lambda context: handler(admit(context)))
-        # One hop: who it is and what they want in the same thread.
-        return await self._workers.run(lambda: handler(admit(self._context)))
+        return await self._serve(exchange, route, lambda context: handler(admit(context)))
+
+    async def _serve(
+        self, exchange: Exchange, route: Route, serve: Callable[[Context], Response]
+    ) -> Response:
+        """Let a request be answered, from memory if that is enough."""
+        response = self._serve_from_memory(exchange, serve) if route.is_hot else None
+        if response is None:
+            # One hop: who it is and what they want in the same thread.
+            response = await self._workers.run(serve, self._context)
+        for image in exchange.pulled:
+            self._context.pulls.note(image, exchange.puller, self._context.clock())
+        return response
+
+    def _serve_from_memory(
+        self, exchange: Exchange, serve: Callable[[Context], Response]
+    ) -> Response | None:
+        # From before: an answer that another key would have forbidden must not be kept under it.
+        key_ids = self._context.server_key.ids
+        try:
+            response = self._without_waiting.run(serve)
+        except NotInMemory:
+            exchange.pulled.clear()
+            return None
+        exchange.basis = Basis(key_ids, self._without_waiting.until)
+        return response
 
 
 def _authorize(

@@ -17,6 +17,7 @@ from longshore.errors import (
 from longshore.names import Digest, is_tag
 from longshore.registry import image_batches, images
 from longshore.registry.image_batches import ImageId
+from longshore.registry.pulls import PulledImage
 
 if TYPE_CHECKING:
     from longshore.api.oci.calls import Call
@@ -32,7 +33,7 @@ def get(call: Call) -> Response:
     manifest = _find(call)
     # Who looks whether it is there, or what it is, doesn't pull it.
     if call.request.method == "GET":
-        call.note_pull(manifest.image_digest)
+        call.pulled.append(PulledImage(call.registry, call.name, manifest.image_digest))
     return Response(
         200,
         {

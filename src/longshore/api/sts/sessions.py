@@ -35,7 +35,7 @@ def assume_role(call: Call, request: sts.AssumeRoleRequestTypeDef) -> Output:
         call.context,
         call.principal,
         _wish(request),
-        ConditionKeys(call.principal, call.surroundings, call.context.clock(), {}, {}),
+        ConditionKeys(call.principal, call.surroundings, call.context.clock, {}, {}),
     )
     return _assumed(assumed)
 
@@ -50,7 +50,7 @@ def assume_role_with_web_identity(
         )
     account = sessions.account_of_role(request["RoleArn"])
     identity, claims = openid_providers.verify(call.context, account, request["WebIdentityToken"])
-    values = ConditionKeys(call.principal, call.surroundings, call.context.clock(), {}, {})
+    values = ConditionKeys(call.principal, call.surroundings, call.context.clock, {}, {})
     wish = _wish(request)
     assumed = sessions.assume_role_with_web_identity(call.context, identity, wish, values)
     return {
