@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
@@ -131,10 +132,15 @@ class Server:
         self._audit = data / "audit.json"
         self._app = server.create_app(chosen, self.context)
         self._loop = asyncio.new_event_loop()
+        # Where each request is logged, each is read; other tests may have asked for that.
+        self._log = logging.getLogger("longshore.access")
+        self._level = self._log.level
+        self._log.setLevel(logging.WARNING)
         self._seen = 0
         self.repeated = 0
 
     def close(self) -> None:
+        self._log.setLevel(self._level)
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
         for context in self.contexts:

@@ -97,6 +97,9 @@ class ApiCall:
 
     def _make_outline(self) -> Outline:
         record = {
+            "eventVersion": EVENT_VERSION,
+            "userIdentity": self.identity,
+            "eventTime": None,
             "eventSource": f"{self.service}.amazonaws.com",
             "eventName": self.operation,
             "awsRegion": self.region,
@@ -110,19 +113,21 @@ class ApiCall:
         record["responseElements"] = _told(self.response)
         if self.additional is not None:
             record["additionalEventData"] = self.additional
-        end = {
-            "readOnly": self.only_reads,
-            "resources": [{"ARN": arn, "accountId": _account(arn)} for arn in self.resources],
-            "eventType": "AwsApiCall",
-            "managementEvent": True,
-            "recipientAccountId": self.account,
-            "eventCategory": "Management",
-        }
-        identity = {"eventVersion": EVENT_VERSION, "userIdentity": self.identity}
-        return Outline(_members(identity), _members(record), _members(end))
+        record["requestID"] = None
+        record["readOnly"] = self.only_reads
+        record["resources"] = [{"ARN": arn, "accountId": _account(arn)} for arn in self.resources]
+        record["eventType"] = "AwsApiCall"
+        record["managementEvent"] = True
+        record["recipientAccountId"] = self.account
+        record["eventCategory"] = "Management"
+        # Quotes in a text are escaped, so that no text holds these; what requests name themselves
+        # lies between them.
+        beginning, _, rest = _members(record).partition('"eventTime":null,')
+        middle, _, end = rest.rpartition('"requestID":null,')
+        return Outline(beginning, middle, end)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outline:
     """What the records of a request have in common that is sent again and again.
 
@@ -139,7 +144,7 @@ class Outline:
     def line(self, at: Millis, request_id: str) -> bytes:
         """Return the record of one of them as one line of JSON."""
         return (
-            f'{{{self.beginning},"eventTime":"{_moment(at // SECOND)}",{self.middle},'
+            f'{{{self.beginning}"eventTime":"{_moment(at // SECOND)}",{self.middle}'
             f'"requestID":"{request_id}","eventID":"{random_id()}",{self.end}}}\n'
         ).encode("ascii")
 
