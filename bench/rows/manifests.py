@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count, islice
 from typing import TYPE_CHECKING, Literal
 
 from bench.content import Image, large_image, small_image
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from bench.servers import Server
 
 _CONNECTIONS = 16
+# More than any server answers in a second.
+_REQUESTS_PER_SECOND = 40_000
 _ACCEPT = (
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
     "application/vnd.docker.distribution.manifest.v2+json"
@@ -53,6 +56,8 @@ def rows(scale: Scale) -> list[Row]:
             short=True),
         row("manifest-head-digest", "manifest HEAD by digest",
             _reading("HEAD", small, "digest", usual)),
+        row("manifest-get-tag-unlike", "manifest GET by tag, no two requests alike",
+            _reading_unlike(small, usual)),
         row("manifest-get-tag-crowd", f"manifest GET by tag, {scale.clients} clients at once",
             _reading("GET", small, "tag", crowd)),
     ]  # fmt: skip
@@ -72,5 +77,23 @@ def _reading(
             heads = Heads(load.connections, load.seconds)
             return lambda watch: heads.run(server.address, request, watch)
         return lambda watch: load.run(server.address, [request], watch)
+
+    return prepare
+
+
+def _reading_unlike(image: Image, load: Load) -> Callable[[Server], Action]:
+    """Read one manifest over and over, in requests that nobody can know by their bytes."""
+
+    def prepare(server: Server) -> Action:
+        repository, tag = "bench/manifests", f"t{len(image.manifest)}"
+        publish(server, repository, image, tag)
+        path = f"/v2/{repository}/manifests/{tag}"
+        headers = {"Accept": _ACCEPT} | dict(server.authorization)
+        requests = (
+            raw_request("GET", path, server.address, headers | {"X-Request-Id": f"{number:09}"})
+            for number in count()
+        )
+        fewest = _REQUESTS_PER_SECOND * load.seconds
+        return lambda watch: load.run(server.address, list(islice(requests, fewest)), watch)
 
     return prepare

@@ -276,7 +276,7 @@ class Repeats(RuleBasedStateMachine):
     def asking_before_and_after(self) -> Iterator[None]:
         """Ask what was asked last until it is known, and once more after the block."""
         latest = self._asked[-3:]
-        for asked in latest * 3:
+        for asked in latest * 4:
             self.server.ask(asked)
         with suppress(RegistryError):
             yield
@@ -369,7 +369,7 @@ def test_a_change_lets_a_request_be_read(
     machine: Repeats, change: Callable[[Repeats], object]
 ) -> None:
     asked = machine.request("ann", "GET", PATHS[0], ADDRESSES[0], AGENTS[0])
-    for _ in range(3):
+    for _ in range(4):
         machine.server.ask(asked)
     repeated = machine.server.repeated
     machine.server.ask(asked)
@@ -391,6 +391,17 @@ def test_what_a_condition_has_a_say_in_is_read_each_time(
     for _ in range(5):
         machine.server.ask(asked)
     assert (machine.server.repeated > repeated) is (condition == {})
+
+
+def test_of_requests_that_come_once_nothing_is_kept(machine: Repeats) -> None:
+    """Else they would drive out what is asked for again."""
+    known = machine.server.context.memory.look()[0]
+    for number in range(20):
+        machine.server.ask(machine.request("ann", "GET", PATHS[0], ADDRESSES[0], f"agent {number}"))
+        if number == 3:
+            answers = len(known.answers)
+    assert machine.server.context.memory.look()[0] is known
+    assert len(known.answers) == answers
 
 
 @pytest.fixture

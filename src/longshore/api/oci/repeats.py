@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 _SIZE = 4 * 1024
 # Larger blobs are read each time; the configurations of images are smaller.
 _LARGEST_BLOB = 16 * 1024
+# Those that came last. Where each request has a number of its own, nothing is kept of any.
+_MOST_SEEN = 4096
 
 
 @dataclass(slots=True)
@@ -123,6 +125,7 @@ class Repeats:
         self._counts = counts
         # The bytes hold passwords, and nothing of those is kept.
         self._secret = secrets.token_bytes(32)
+        self._seen: dict[Hashable, None] = {}
 
     def answer(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
         """Return status, lines of the headers and body of the answer; None if it isn't known.
@@ -132,7 +135,8 @@ class Repeats:
             sent: the request as it came.
         """
         came_at = perf_counter()
-        known = self._recall(peer, sent)
+        question = self._question(peer, sent)
+        known = self._recall(question) if question in self._seen else None
         now = self._context.clock()
         if known is None or not known.basis.holds(self._context.server_key.ids, now):
             return None
@@ -154,7 +158,7 @@ class Repeats:
         return known.whole
 
     def keep(self, exchange: Exchange, told: ApiCall, response: Response) -> None:
-        """Keep an answer that has just been found, if it was found in memory alone.
+        """Keep an answer that was just found, if it came from memory alone and has come before.
 
         Args:
             exchange: what became known of the request.
@@ -175,6 +179,9 @@ class Repeats:
             response.read_small_file(_LARGEST_BLOB)
         if not isinstance(response.body, bytes):
             return
+        question = self._question(request.peer, request.sent)
+        if not self._has_seen(question):
+            return
         known = _Known(
             basis=basis,
             whole=response.from_memory(request),
@@ -187,10 +194,18 @@ class Repeats:
             pulled=exchange.pulled,
             puller=exchange.puller,
         )
-        self._without_waiting.keep(self._question(request.peer, request.sent), known, size)
+        self._without_waiting.keep(question, known, size)
 
-    def _recall(self, peer: str, sent: bytes) -> _Known | None:
-        question = self._question(peer, sent)
+    def _has_seen(self, question: Hashable) -> bool:
+        """Tell whether a request has come before, and remember that it came."""
+        if question in self._seen:
+            return True
+        if len(self._seen) >= _MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._seen[question] = None
+        return False
+
+    def _recall(self, question: Hashable) -> _Known | None:
         try:
             return self._without_waiting.run(lambda context: _find(context, question))
         except NotInMemory:
