@@ -64,7 +64,7 @@ from longshore.supervision import end_with_supervisor
 from longshore.traces import parts as tracing
 from longshore.traces.parts import CannotTrace
 from longshore.transport import Patience, http_protocol
-from longshore.work.pull_recorder import PullRecorder
+from longshore.work.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,17 +286,17 @@ def create_app(
     )
     expired = partial(counts.happened, Event.LIFECYCLE_EXPIRATION)
     runner = create_runner(settings, context, expired, parts) if settings.jobs else None
-    pulls = PullRecorder(context, settings.pulls_interval)
+    recorder = Recorder(context, settings.pulls_interval)
 
     def start() -> None:
-        pulls.start()
+        recorder.start()
         if runner is not None:
             runner.start()
 
     async def stop() -> None:
         if runner is not None:
             await workers.run(runner.stop)
-        await workers.run(pulls.stop)
+        await workers.run(recorder.stop)
         await workers.run(parts.close)
         workers.close()
         trail.close()

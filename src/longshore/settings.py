@@ -341,7 +341,7 @@ class Settings(BaseSettings):
     )
     pulls_interval: PositiveNumber = Field(
         60.0,
-        description="How many seconds pulls are remembered before their times and their number "
+        description="How many seconds pulls and uses of access keys are remembered before they "
         "are written into the database.",
     )
     audit: bool = Field(

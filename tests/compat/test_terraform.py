@@ -209,9 +209,9 @@ def test_all_resources_are_made_changed_imported_and_destroyed(
     assert outputs["members"] == ["annotator"]
     assert outputs["may_deploy"] is True
 
-    imported = changed.given(login_policy=outputs["login_policy"])
+    imported = changed.given(login_policy=outputs["login_policy"], access_key=outputs["key_id"])
     # What is imported of a repository says nothing of force_delete, which is Terraform's own.
-    assert imported.import_all() == "26 imported, 0 added, 1 changed, 0 destroyed"
+    assert imported.import_all() == "27 imported, 0 added, 1 changed, 0 destroyed"
     imported.check_nothing_to_do()
 
     change_by_hand(server, operator)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import string
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
@@ -20,9 +20,12 @@ from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
+from longshore.registry.key_uses import KeyUse
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from longshore.access.sealing import Seal
     from longshore.clock import Millis
@@ -43,6 +46,7 @@ MOST = 2
 _LONGEST_ID = 128
 
 _table = schema.access_keys
+_uses = schema.access_key_uses
 
 # An active key with whom it belongs to.
 _ACTIVE = Prepared(
@@ -54,6 +58,21 @@ _ACTIVE = Prepared(
     )
     .outerjoin(schema.identities, schema.identities.c.id == _table.c.user_id)
     .where(_table.c.id == bindparam("key"), _table.c.active.is_(True))
+)
+
+# What is told of a key.
+_DESCRIBED = (
+    select(
+        _table.c.id,
+        _table.c.active,
+        _table.c.created_at,
+        schema.identities.c.name.label("user"),
+        _uses.c.used_at,
+        _uses.c.service,
+        _uses.c.region,
+    )
+    .outerjoin(schema.identities, schema.identities.c.id == _table.c.user_id)
+    .outerjoin(_uses, _uses.c.key_id == _table.c.id)
 )
 
 
@@ -72,12 +91,14 @@ class Description:
     Attributes:
         user: the name of the user whose it is; None where it is root's.
         active: whether requests can be signed with it.
+        last_use: the last request that was signed with it; None before the first.
     """
 
     id: str
     user: str | None
     active: bool
     created_at: Millis
+    last_use: KeyUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +181,30 @@ def list_all(context: Context, account: str, user: str | None) -> list[Descripti
     Raises:
         NoSuchEntity: there is no such user.
     """
+    unwritten = context.key_uses.unwritten()
     with context.database.read() as tx:
         rows = tx.execute(
-            select(_table.c.id, _table.c.active, _table.c.created_at)
-            .where(*_of(account, _owner(tx, account, user, lock=False)))
-            .order_by(_table.c.created_at, _table.c.id)
+            _DESCRIBED.where(*_of(account, _owner(tx, account, user, lock=False))).order_by(
+                _table.c.created_at, _table.c.id
+            )
         )
-        return [Description(row.id, user, row.active, row.created_at) for row in rows]
+        return [_described(row, unwritten) for row in rows]
+
+
+def get(context: Context, account: str, key_id: str) -> Description:
+    """Return the key of an account, whosever it is.
+
+    Raises:
+        NoSuchEntity: the account has no such key.
+    """
+    unwritten = context.key_uses.unwritten()
+    with context.database.read() as tx:
+        row = tx.execute(
+            _DESCRIBED.where(_table.c.account == account, _table.c.id == key_id)
+        ).one_or_none()
+    if row is None:
+        raise _missing(key_id)
+    return _described(row, unwritten)
 
 
 def account_of(context: Context, key_id: str) -> str:
@@ -270,6 +308,12 @@ def _read(context: Context, key_id: str, session: Session | None = None) -> tupl
             principal = principals.of_identity(tx, Identity.of(row), session)
     secret = seal_of(context).open(row.secret, bound_to=key_id.encode())
     return secret.decode(), principal
+
+
+def _described(row: Row[*tuple[Any, ...]], unwritten: Mapping[str, KeyUse]) -> Description:
+    written = None if row.used_at is None else KeyUse(row.used_at, row.service, row.region)
+    uses = [use for use in (written, unwritten.get(row.id)) if use is not None]
+    return Description(row.id, row.user, row.active, row.created_at, max(uses, default=None))
 
 
 def _owner(tx: Connection, account: str, user: str | None, *, lock: bool = True) -> str | None:

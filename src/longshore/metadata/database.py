@@ -93,7 +93,7 @@ class Database:
                 neither kind.
             content_only: whether nothing is changed but what pushes and pulls change and what
                 work follows from them: uploads, blobs, layers, images, their tags and their
-                pulls, jobs, events.
+                pulls, jobs, events; or what nothing is decided by, as uses of access keys.
         """
         with _disk_full_as_refusal():
             if self.is_sqlite:

@@ -172,6 +172,19 @@ access_keys = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+# When a key was used last, once it was. Apart from `access_keys`, whose rows decide on requests.
+access_key_uses = Table(
+    "access_key_uses",
+    metadata,
+    Column(
+        "key_id", String(128), ForeignKey("access_keys.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("used_at", BigInteger, nullable=False),
+    # What the request was signed for.
+    Column("service", String(32), nullable=False),
+    Column("region", String(32), nullable=False),
+)
+
 # Whose tokens AssumeRoleWithWebIdentity accepts.
 openid_providers = Table(
     "openid_providers",

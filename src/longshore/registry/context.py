@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from longshore.access.openid.keys import NoKeys
 from longshore.clock import DAY, HOUR, Clock, Horizon, Millis, system_clock
 from longshore.registry.dialect import ECR, Dialect
+from longshore.registry.key_uses import KeyUses
 from longshore.registry.limits import Limits
 from longshore.registry.memory import Memory, MemoryAlone
 from longshore.registry.pulls import Pulls
@@ -71,6 +72,7 @@ class Context:
     # Is entered, with an action and a resource, while it is decided on a permission.
     authorizing: Callable[[str, str], AbstractContextManager[object]] | None = None
     pulls: Pulls = field(default_factory=Pulls)
+    key_uses: KeyUses = field(default_factory=KeyUses)
     memory: Memory = field(init=False)
 
     def __post_init__(self) -> None:

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from longshore.clock import MINUTE, SECOND, as_datetime
+from longshore.identity import access_keys
 from tests.api.people import ACCOUNT, allow, policy
 from tests.api.queries import refused
+from tests.support.server import running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from types_boto3_iam import IAMClient
 
+    from tests.api.conftest import NewServer
     from tests.support.server import RunningServer
 
 IAM = f"arn:aws:iam::{ACCOUNT}:"
 TAGS: list[Any] = [{"Key": "team", "Value": "a"}, {"Key": "Stage", "Value": ""}]
+NEVER_USED = {"ServiceName": "N/A", "Region": "N/A"}
 BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 TRUST = {
     "Version": "2012-10-17",
@@ -94,6 +100,101 @@ def test_a_user_from_beginning_to_end(iam: IAMClient, name: str) -> None:
     iam.delete_user(UserName=f"{name}-b")
     with refused("NoSuchEntity", f"The user with name {name}-b cannot be found."):
         iam.get_user(UserName=f"{name}-b")
+
+
+def test_when_a_key_was_used_last(server: RunningServer, iam: IAMClient, name: str) -> None:
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    pair = key["AccessKeyId"], key["SecretAccessKey"]
+
+    def last_used() -> Any:
+        told = iam.get_access_key_last_used(AccessKeyId=pair[0])
+        assert told["UserName"] == name
+        return told["AccessKeyLastUsed"]
+
+    assert last_used() == NEVER_USED
+    # Whoever has no more than the id of a key doesn't use it.
+    assert server.query("sts", "GetCallerIdentity", key=(pair[0], "wrong")).status == 403
+    assert last_used() == NEVER_USED
+
+    # At once, and each time anew; and whether it is allowed or not.
+    for minutes, (service, ask) in enumerate(
+        (
+            ("sts", lambda: server.query("sts", "GetCallerIdentity", key=pair).status == 200),
+            ("iam", lambda: server.query("iam", "ListUsers", key=pair).status == 403),
+            ("ecr", lambda: server.call("DescribeRepositories", {}, key=pair).status == 400),
+        ),
+        start=1,
+    ):
+        with server.clock.ahead(minutes * MINUTE), server.clock.stopped() as now:
+            assert ask()
+        assert last_used() == {
+            "LastUsedDate": as_datetime(now // SECOND * SECOND),
+            "ServiceName": service,
+            "Region": "us-east-1",
+        }
+
+    # Its sessions are somebody else.
+    with server.clock.ahead(5 * MINUTE):
+        session = server.client("sts", pair).get_session_token()["Credentials"]
+    used = last_used()
+    assert used["ServiceName"] == "sts"
+    with server.clock.ahead(10 * MINUTE):
+        temporary = session["AccessKeyId"], session["SecretAccessKey"]
+        server.client("sts", temporary, session["SessionToken"]).get_caller_identity()
+    assert last_used() == used
+    with refused("AccessDenied", ending=f"on resource: access key {temporary[0]}"):
+        iam.get_access_key_last_used(AccessKeyId=temporary[0])
+
+
+def test_who_asks_when_their_own_key_was_used_last_has_just_used_it(
+    server: RunningServer, iam: IAMClient
+) -> None:
+    with server.clock.stopped() as now:
+        told = iam.get_access_key_last_used(AccessKeyId=server.administrator.id)
+    assert told["UserName"] == "administrator"
+    assert told["AccessKeyLastUsed"] == {
+        "LastUsedDate": as_datetime(now // SECOND * SECOND),
+        "ServiceName": "iam",
+        "Region": "us-east-1",
+    }
+
+
+def test_the_key_of_root_has_its_use_and_no_user(server: RunningServer, iam: IAMClient) -> None:
+    key, _ = access_keys.create(server.context, ACCOUNT, None)
+    told = iam.get_access_key_last_used(AccessKeyId=key.id)
+    assert (told["UserName"], told["AccessKeyLastUsed"]) == ("", NEVER_USED)
+    assert server.query("iam", "ListUsers", key=(key.id, key.secret)).status == 200
+    told = iam.get_access_key_last_used(AccessKeyId=key.id)
+    assert (told["UserName"], told["AccessKeyLastUsed"]["ServiceName"]) == ("", "iam")
+    access_keys.remove(server.context, ACCOUNT, None, key.id)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_use_is_known_to_other_processes_once_it_is_written_and_after_the_end(
+    new_server: NewServer, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    settings = {}
+    if kind == "postgresql":
+        settings["database_url"] = request.getfixturevalue("postgres").create_database()
+    with running_server(tmp_path, **settings) as one:
+        other = new_server(data=tmp_path, **settings)
+        key, _ = access_keys.create(one.context, ACCOUNT, None)
+
+        def last_used() -> Any:
+            return other.iam.get_access_key_last_used(AccessKeyId=key.id)["AccessKeyLastUsed"]
+
+        def use(region: str, minutes: int) -> None:
+            with one.clock.ahead(minutes * MINUTE):
+                one.client("ecr", (key.id, key.secret), region=region).describe_repositories()
+
+        use("eu-west-1", 1)
+        assert last_used() == NEVER_USED
+        one.context.key_uses.write(one.context)
+        assert last_used()["Region"] == "eu-west-1"
+        use("eu-west-2", 2)
+        assert last_used()["Region"] == "eu-west-1"
+    assert last_used()["Region"] == "eu-west-2"
 
 
 def test_the_keys_of_a_user(iam: IAMClient, server: RunningServer, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from longshore.api.iam.operations import OPERATIONS
-from longshore.identity import boundaries, groups, managed_policies, users
+from longshore.identity import access_keys, boundaries, groups, managed_policies, users
 from longshore.identity.kinds import Kind
 from tests.api.people import ACCOUNT, OTHER_ACCOUNT, Person, allow, policy
 from tests.api.queries import error_of
@@ -25,6 +25,8 @@ Case = tuple[str, dict[str, str], list[Permission]]
 IAM = f"arn:aws:iam::{ACCOUNT}:"
 ALLOWS_NOTHING = policy({"Effect": "Deny", "Action": "*", "Resource": "*"})
 TRUSTS_ROOT = policy({"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"})
+# Whose resource is the user that a key belongs to, so that there is none where there is no key.
+OF_KEY = "GetAccessKeyLastUsed"
 TAG = {"Tags.member.1.Key": "team", "Tags.member.1.Value": "a"}
 
 
@@ -197,7 +199,7 @@ def person(plain_server: RunningServer) -> Person:
 
 
 def test_every_operation_has_its_case() -> None:
-    assert {operation for operation, _, _ in CASES} == OPERATIONS.keys()
+    assert {operation for operation, _, _ in CASES} | {OF_KEY} == OPERATIONS.keys()
 
 
 @pytest.mark.parametrize(
@@ -221,6 +223,42 @@ def test_an_operation_needs_its_permission_and_no_other(
 
     person.may(*(allow(*permission) for permission in permissions))
     assert not is_denied(person.query("iam", operation, members))
+
+
+def test_when_a_key_was_used_is_for_those_to_know_who_may_ask_of_its_user(
+    person: Person,
+) -> None:
+    context = person.server.context
+    users.create(context, ACCOUNT, f"{person.name}-b", path="/team/")
+    theirs, _ = access_keys.create(context, ACCOUNT, f"{person.name}-b")
+    stranger = Person.invite(person.server, OTHER_ACCOUNT)
+    root, _ = access_keys.create(context, ACCOUNT, None)
+
+    def ask(key_id: str) -> Answer:
+        return person.query("iam", OF_KEY, {"AccessKeyId": key_id})
+
+    others = allow("iam:*", f"{IAM}*", Condition={"Null": {"aws:PrincipalArn": "true"}})
+    person.may(others, allow("iam:ListAccessKeys"))
+    # Nobody learns whose a key is, or whether it is there, who may not know.
+    for key_id in (person.key.id, theirs.id, root.id, stranger.key.id, "A" * 20):
+        assert is_denied(answer := ask(key_id))
+        assert error_of(answer)["Message"] == (
+            f"User: {person.arn} is not authorized to perform: iam:{OF_KEY} on resource: "
+            f"access key {key_id} because no identity-based policy allows the iam:{OF_KEY} action"
+        )
+
+    person.may(allow(f"iam:{OF_KEY}", person.arn))
+    assert ask(person.key.id).status == 200
+    assert is_denied(ask(theirs.id))
+    person.may(allow(f"iam:{OF_KEY}", f"{IAM}user/team/*"))
+    assert is_denied(ask(person.key.id))
+    assert ask(theirs.id).status == 200
+    person.may(allow(f"iam:{OF_KEY}", f"{IAM}root"))
+    assert ask(root.id).status == 200
+    access_keys.remove(context, ACCOUNT, None, root.id)
+    person.may(allow("*"))
+    for key_id in (stranger.key.id, root.id, "A" * 20):
+        assert is_denied(ask(key_id))
 
 
 def test_who_names_nobody_means_themselves(person: Person) -> None:

@@ -4,6 +4,10 @@ variable "login_policy" {
   type = string
 }
 
+variable "access_key" {
+  type = string
+}
+
 import {
   to = aws_ecr_repository.app
   id = "team/app"
@@ -47,6 +51,11 @@ import {
 import {
   to = aws_iam_user.ci
   id = "ci"
+}
+
+import {
+  to = aws_iam_access_key.ci
+  id = var.access_key
 }
 
 import {

@@ -17,6 +17,7 @@ from longshore.errors import (
 from longshore.identity import access_keys, authorization
 from longshore.identity.principals import ANONYMOUS
 from longshore.names import is_region
+from longshore.registry.key_uses import KeyUse
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class AwsFace:
         exchange.body = await request.body(largest)
         exchange.operation = exchange.api.operation_name(request, exchange.body)
         operation = exchange.api.operations.get(exchange.operation)
-        is_quick = operation is None or operation.only_reads or operation.only_computes
+        is_quick = operation is None or operation.is_remembered or operation.only_computes
         return await self._quickly(serve, is_small=is_quick and _is_small(exchange))
 
     async def _answer_unsigned(self, exchange: Exchange) -> Response:
@@ -205,6 +206,9 @@ class AwsFace:
         self._verifier.verify(
             signature, exchange.request.head(), exchange.body_sha256.hex(), credentials.secret
         )
+        if credentials.session is None:
+            use = KeyUse(self._context.clock(), signature.service, signature.region)
+            self._context.key_uses.note(credentials.key_id, use)
         return self._call(exchange, credentials.principal, credentials, signature.region)
 
     def _call(
@@ -249,7 +253,7 @@ class AwsFace:
             exchange.output = operation.handler(call, exchange.members)
             return api.serialize(name, exchange.output), call.pulled
 
-        is_remembered = operation.only_reads and _is_small(exchange)
+        is_remembered = operation.is_remembered and _is_small(exchange)
         if is_remembered or (operation.only_computes and _is_small(exchange)):
             exchange.members, exchange.needs = context.memory.answer(
                 ("request", call.caller, *asked),

@@ -23,8 +23,9 @@ class Operation:
     Attributes:
         handler: a plain function from call and request to response.
         action: the IAM action.
-        only_reads: whether the answer depends on the request, its caller and the database alone and
-            changes nothing, so that it can be kept in memory until the database changes.
+        only_reads: whether it changes nothing.
+        is_fresh: whether the answer depends on more than the request, its caller and the database,
+            so that it can't be kept in memory until the database changes.
         only_computes: whether it asks the database nothing, so that the event loop may do it.
         is_unsigned: whether requests need no signature, because they prove otherwise who sends
             them.
@@ -34,8 +35,14 @@ class Operation:
     action: str
     _needs: Needs
     only_reads: bool = False
+    is_fresh: bool = False
     only_computes: bool = False
     is_unsigned: bool = False
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the answer is kept in memory until the database changes."""
+        return self.only_reads and not self.is_fresh
 
     def needs(self, call: Any, request: Any) -> Iterable[Need]:  # noqa: ANN401 - each has its own
         """Return the permissions that the caller needs.

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.api.iam.descriptions import pairs
 from longshore.api.iam.names import user_name
-from longshore.identity import identities, managed_policies, openid_providers, operators
+from longshore.identity import (
+    access_keys,
+    identities,
+    managed_policies,
+    openid_providers,
+    operators,
+)
 from longshore.identity.authorization import Need
 from longshore.identity.condition_keys import of_tags
 from longshore.identity.errors import InvalidInput, NoSuchEntity
@@ -74,6 +80,23 @@ def on_user(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Nee
         yield Need(action, call.caller.arn)
     else:
         yield _on_identity(Kind.USER, name, action, call, request)
+
+
+def on_user_of_key(action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:
+    """The action is done to the user whose access key the request names."""
+    key_id = request["AccessKeyId"]
+    # Who may not see it learns neither whose it is nor whether it is there.
+    called = f"access key {key_id}"
+    try:
+        owner = access_keys.get(call.context, call.caller.account, key_id).user
+    except NoSuchEntity:
+        yield Need(action, called=called)
+        return
+    if owner is None:
+        yield Need(action, f"arn:aws:iam::{call.caller.account}:root", called=called)
+    else:
+        need = _on_identity(Kind.USER, owner, action, call, request)
+        yield replace(need, called=called)
 
 
 def to_rename(kind: Kind, action: str, call: Call, request: Mapping[str, Any]) -> Iterable[Need]:

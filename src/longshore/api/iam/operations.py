@@ -40,6 +40,7 @@ _USERS: Rows = {
     "ListUserTags": (tags.list_user_tags, needs.on_user),
     "CreateAccessKey": (access_keys.create_access_key, needs.on_user),
     "ListAccessKeys": (access_keys.list_access_keys, needs.on_user),
+    "GetAccessKeyLastUsed": (access_keys.get_access_key_last_used, needs.on_user_of_key),
     "UpdateAccessKey": (access_keys.update_access_key, needs.on_user),
     "DeleteAccessKey": (access_keys.delete_access_key, needs.on_user),
     "ListGroupsForUser": (groups.list_groups_for_user, needs.on_user),
@@ -165,8 +166,17 @@ _ACCOUNT: Rows = {
     },
 }
 
+# What depends on what this process remembers and hasn't written down yet.
+_FRESH = frozenset({"GetAccessKeyLastUsed"})
+
 OPERATIONS: dict[str, Operation] = {
-    name: Operation(handler, f"iam:{name}", needed, name.startswith(("Get", "List")))
+    name: Operation(
+        handler,
+        f"iam:{name}",
+        needed,
+        only_reads=name.startswith(("Get", "List")),
+        is_fresh=name in _FRESH,
+    )
     for group in (
         _USERS,
         _GROUPS,

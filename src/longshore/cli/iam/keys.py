@@ -65,7 +65,7 @@ def list_(settings: Settings, *, owner: str | None, is_root: bool, output: str) 
     user = _owner(owner, is_root=is_root)
     with opened_context(settings) as context:
         found = access_keys.list_all(context, settings.account, user)
-    write_rows(map(_members, found), ("id", "user", "status", "created"), output)
+    write_rows(map(_members, found), ("id", "user", "status", "created", "last used"), output)
 
 
 def _add_switch(name: str, word: str, *, active: bool) -> None:
@@ -101,9 +101,13 @@ def delete(settings: Settings, *, key_id: str, owner: str | None, is_root: bool)
 
 
 def _members(description: Description) -> dict[str, object]:
+    use = description.last_use
     return {
         "id": description.id,
         "user": description.user or "root",
         "status": "active" if description.active else "inactive",
         "created": moment(description.created_at),
+        "last used": None if use is None else moment(use.moment),
+        "service": None if use is None else use.service,
+        "region": None if use is None else use.region,
     }

@@ -18,6 +18,7 @@ from longshore.identity import (
     roles,
     users,
 )
+from longshore.registry.key_uses import KeyUse
 from tests.support.identity_provider import SigningKey, key_set
 from tests.support.policies import allow, trust
 from tests.unit.cli.iam.conftest import ACCOUNT
@@ -107,6 +108,27 @@ def test_a_key_is_switched_off_and_on_and_deleted(registry: Registry) -> None:
     access_keys.find(registry.context, key_id)
     registry.iam("key", "delete", key_id, "--user", "alice")
     assert "cannot be found" in registry.refused("key", "delete", key_id, "--user", "alice")
+
+
+def test_a_listing_tells_when_a_key_was_used_last(registry: Registry) -> None:
+    registry.iam("user", "create", "alice")
+    used, _ = access_keys.create(registry.context, ACCOUNT, "alice")
+    unused, _ = access_keys.create(registry.context, ACCOUNT, "alice")
+    registry.context.key_uses.note(used.id, KeyUse(1_700_000_000_999, "ecr", "eu-west-1"))
+    registry.context.key_uses.write(registry.context)
+
+    listed = {each["id"]: each for each in registry.told("key", "list", "--user", "alice")}
+    members = ("last used", "service", "region")
+    assert [listed[used.id][name] for name in members] == [
+        "2023-11-14T22:13:20Z",
+        "ecr",
+        "eu-west-1",
+    ]
+    assert [listed[unused.id][name] for name in members] == [None, None, None]
+    head, *rows = registry.iam("key", "list", "--user", "alice").splitlines()
+    assert head.endswith("created               last used")
+    ends = {row.split()[0]: row.split()[-1] for row in rows}
+    assert ends == {used.id: "2023-11-14T22:13:20Z", unused.id: "-"}
 
 
 def test_a_group_has_members_and_policies(registry: Registry) -> None:

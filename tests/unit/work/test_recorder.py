@@ -4,8 +4,10 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from longshore.identity import access_keys
+from longshore.registry.key_uses import KeyUse
 from longshore.registry.pulls import Pulls
-from longshore.work.pull_recorder import PullRecorder
+from longshore.work.recorder import Recorder
 
 if TYPE_CHECKING:
     import pytest
@@ -41,7 +43,7 @@ def test_pulls_are_written_again_and_again_even_after_a_failure(
 ) -> None:
     for fails in (False, True):
         pulls = Written(fails=fails)
-        recorder = PullRecorder(replace(context, pulls=pulls), AT_ONCE)
+        recorder = Recorder(replace(context, pulls=pulls), AT_ONCE)
         recorder.start()
         assert pulls.was_often.wait(FAR_TOO_LONG)
         recorder.stop()
@@ -51,9 +53,23 @@ def test_pulls_are_written_again_and_again_even_after_a_failure(
 
 def test_what_is_left_is_written_at_the_end(context: Context) -> None:
     pulls, before = Written(), set(threading.enumerate())
-    recorder = PullRecorder(replace(context, pulls=pulls), NEVER)
+    recorder = Recorder(replace(context, pulls=pulls), NEVER)
     recorder.start()
     assert pulls.times == 0
     recorder.stop()
     assert pulls.times == 1
     assert set(threading.enumerate()) <= before
+
+
+def test_what_is_left_of_one_kind_is_written_though_another_fails(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, _ = access_keys.create(context, "0" * 12, None)
+    use = KeyUse(context.clock(), "ecr", "eu-west-1")
+    context.key_uses.note(key.id, use)
+    recorder = Recorder(replace(context, pulls=Written(fails=True)), NEVER)
+    recorder.start()
+    recorder.stop()
+    assert context.key_uses.unwritten() == {}
+    assert access_keys.get(context, "0" * 12, key.id).last_use == use
+    assert caplog.messages == ["pulls could not be written down; it will be tried again"]

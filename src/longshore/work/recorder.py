@@ -1,4 +1,7 @@
-"""Writing pulls down, every now and then and at the end (`longshore.registry.pulls`)."""
+"""Writing down what a process remembers, every now and then and at the end.
+
+That is pulls (`longshore.registry.pulls`) and uses of access keys (`longshore.registry.key_uses`).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class PullRecorder:
-    """Writes down the pulls of this process, in a thread of its own; a failure is logged.
+class Recorder:
+    """Writes down what this process remembers, in a thread of its own; a failure is logged.
 
     It is no job of the queue: what a process remembers, no other can write down.
 
@@ -26,7 +29,7 @@ class PullRecorder:
         self._context = context
         self._interval = interval
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="pulls", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="recorder", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -43,7 +46,12 @@ class PullRecorder:
         self._write()
 
     def _write(self) -> None:
-        try:
-            self._context.pulls.write(self._context)
-        except Exception:  # noqa: BLE001 - the next time may go better
-            _log.exception("pulls could not be written down; it will be tried again")
+        # Each by itself: the one isn't lost for the other's sake.
+        for name, write in (
+            ("pulls", self._context.pulls.write),
+            ("uses of access keys", self._context.key_uses.write),
+        ):
+            try:
+                write(self._context)
+            except Exception:  # noqa: BLE001 - the next time may go better
+                _log.exception("%s could not be written down; it will be tried again", name)
