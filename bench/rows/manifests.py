@@ -67,12 +67,8 @@ def _reading(
     method: str, image: Image, by: Literal["tag", "digest"], load: Load
 ) -> Callable[[Server], Action]:
     def prepare(server: Server) -> Action:
-        repository, tag = "bench/manifests", f"t{len(image.manifest)}"
-        publish(server, repository, image, tag)
-        path = f"/v2/{repository}/manifests/{tag if by == 'tag' else image.digest}"
-        headers = {"Accept": _ACCEPT}
-        server.oci("GET", path, headers).expect(200)
-        request = raw_request(method, path, server.address, headers | dict(server.authorization))
+        path = _published(server, image, by)
+        request = raw_request(method, path, server.address, _headers(server))
         if method == "HEAD":
             heads = Heads(load.connections, load.seconds)
             return lambda watch: heads.run(server.address, request, watch)
@@ -85,10 +81,7 @@ def _reading_unlike(image: Image, load: Load) -> Callable[[Server], Action]:
     """Read one manifest over and over, in requests that nobody can know by their bytes."""
 
     def prepare(server: Server) -> Action:
-        repository, tag = "bench/manifests", f"t{len(image.manifest)}"
-        publish(server, repository, image, tag)
-        path = f"/v2/{repository}/manifests/{tag}"
-        headers = {"Accept": _ACCEPT} | dict(server.authorization)
+        path, headers = _published(server, image, "tag"), _headers(server)
         requests = (
             raw_request("GET", path, server.address, headers | {"X-Request-Id": f"{number:09}"})
             for number in count()
@@ -97,3 +90,16 @@ def _reading_unlike(image: Image, load: Load) -> Callable[[Server], Action]:
         return lambda watch: load.run(server.address, list(islice(requests, fewest)), watch)
 
     return prepare
+
+
+def _published(server: Server, image: Image, by: Literal["tag", "digest"]) -> str:
+    """Push an image, and return the path that its manifest is there under."""
+    repository, tag = "bench/manifests", f"t{len(image.manifest)}"
+    publish(server, repository, image, tag)
+    path = f"/v2/{repository}/manifests/{tag if by == 'tag' else image.digest}"
+    server.oci("GET", path, {"Accept": _ACCEPT}).expect(200)
+    return path
+
+
+def _headers(server: Server) -> dict[str, str]:
+    return {"Accept": _ACCEPT} | dict(server.authorization)

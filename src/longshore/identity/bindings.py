@@ -15,6 +15,7 @@ from longshore.identity.identities import Identity
 from longshore.identity.kinds import Kind
 from longshore.identity.principals import IDENTITY_ARN, ROOT_ARN, SESSION_ARN
 from longshore.metadata import schema
+from longshore.metadata.statements import batches
 from longshore.names import is_account
 from longshore.registry import policies
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.com")
-
-# Ids in one statement; the databases take some thousands.
-_BATCH = 500
 
 
 class NoSuchPrincipal(LookupError):
@@ -73,10 +71,10 @@ def shown(tx: Connection, stored: Sequence[tuple[str, Bindings]]) -> list[str]:
 
 
 def _identities(tx: Connection, ids: set[str]) -> dict[str, Identity]:
-    table, ordered = schema.identities, sorted(ids)
+    table = schema.identities
     found: dict[str, Identity] = {}
-    for start in range(0, len(ordered), _BATCH):
-        query = select(table).where(table.c.id.in_(ordered[start : start + _BATCH]))
+    for some in batches(sorted(ids)):
+        query = select(table).where(table.c.id.in_(some))
         found |= {row.id: Identity.of(row) for row in tx.execute(query)}
     return found
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from longshore.metadata import schema
+from longshore.metadata.statements import batches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context
 
 _table = schema.access_key_uses
-
-# Keys in one statement; the databases take some thousands.
-_BATCH = 500
 
 
 class KeyUse(NamedTuple):
@@ -77,9 +75,8 @@ class KeyUses:
 
 
 def _write(tx: Connection, uses: Mapping[str, KeyUse]) -> None:
-    key_ids = sorted(uses)
-    for start in range(0, len(key_ids), _BATCH):
-        there = _locked(tx, key_ids[start : start + _BATCH])
+    for key_ids in batches(sorted(uses)):
+        there = _locked(tx, key_ids)
         rows = {key_id: _row(key_id, uses[key_id]) for key_id in there}
         known = set(tx.execute(select(_table.c.key_id).where(_table.c.key_id.in_(there))).scalars())
         if known:

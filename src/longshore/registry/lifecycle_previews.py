@@ -7,7 +7,6 @@ is in progress again if an operator lets the job begin anew.
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections import Counter
 from dataclasses import dataclass
@@ -24,14 +23,14 @@ from longshore.errors import (
 )
 from longshore.jobs.queue import enqueue, is_pending
 from longshore.metadata import schema
-from longshore.metadata.statements import upsert
+from longshore.metadata.statements import batches, upsert
 from longshore.registry import lifecycle_images, lifecycle_policies, repositories
 from longshore.registry.lifecycle_grammar import parse
 from longshore.registry.lifecycle_rules import Action, StorageClass, TagStatus, evaluate
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row
 
@@ -176,7 +175,7 @@ def fill(
     )
     counts: Counter[Action] = Counter()
     numbered = enumerate(verdict for verdict in verdicts if not verdict.is_protected)
-    for batch in _batches(numbered):
+    for batch in batches(numbered, _BATCH):
         counts.update(verdict.rule.action for _, verdict in batch)
         with context.database.write(durable=False) as tx:
             if _lock(tx, found, preview_id) is None:
@@ -336,8 +335,3 @@ def _image(row: Row[Any]) -> PreviewImage:
         action=Action(row.action),
         rule_priority=row.rule_priority,
     )
-
-
-def _batches(numbered: Iterator[tuple[int, Verdict]]) -> Iterator[list[tuple[int, Verdict]]]:
-    while batch := list(itertools.islice(numbered, _BATCH)):
-        yield batch

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from longshore.metadata import schema
+from longshore.metadata.statements import batches
 from longshore.names import Registry
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 # A repository: its registry and its name.
 _Named: TypeAlias = tuple[Registry, str]
-
-# Names in one statement; the databases take some thousands.
-_BATCH = 500
 
 
 class PulledImage(NamedTuple):
@@ -151,14 +149,13 @@ def _locked(tx: Connection, named: Iterable[_Named]) -> Iterator[tuple[_Named, i
     table = schema.repositories
     ordered = sorted(named, key=lambda each: (each[0].account, each[0].region, each[1]))
     for registry, group in groupby(ordered, key=lambda each: each[0]):
-        names = [name for _, name in group]
-        for start in range(0, len(names), _BATCH):
+        for names in batches(name for _, name in group):
             rows = tx.execute(
                 select(table.c.id, table.c.name)
                 .where(
                     table.c.account == registry.account,
                     table.c.region == registry.region,
-                    table.c.name.in_(names[start : start + _BATCH]),
+                    table.c.name.in_(names),
                 )
                 .order_by(table.c.name)
                 .with_for_update(key_share=True)

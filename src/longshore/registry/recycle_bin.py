@@ -29,7 +29,7 @@ from sqlalchemy import (
 from longshore.clock import as_datetime
 from longshore.errors import ImageNotInRecycleBin
 from longshore.metadata import schema
-from longshore.metadata.statements import insert_if_absent
+from longshore.metadata.statements import batches, insert_if_absent
 from longshore.registry.slices import Position, Slice
 
 if TYPE_CHECKING:
@@ -319,10 +319,8 @@ def purge_expired(context: Context, check: Callable[[], object]) -> int:
 
 def remove(tx: Connection, images: Collection[BinnedImage]) -> None:
     """Take images, which are locked, out of the bin."""
-    ids = [image.id for image in images]
-    for start in range(0, len(ids), _BATCH):
-        batch = ids[start : start + _BATCH]
-        tx.execute(delete(schema.binned_images).where(_BINNED.id.in_(batch)))
+    for ids in batches(image.id for image in images):
+        tx.execute(delete(schema.binned_images).where(_BINNED.id.in_(ids)))
 
 
 def _of(repository: Repository) -> tuple[ColumnElement[bool], ...]:
@@ -357,9 +355,8 @@ def _not_found(
 def _with_tags(tx: Connection, registry: Registry, rows: Sequence[Row[Any]]) -> list[BinnedImage]:
     tag = schema.binned_tags.c
     tags: dict[int, list[str]] = {}
-    ids = [row.id for row in rows]
-    for start in range(0, len(ids), _BATCH):
-        query = select(tag.image_id, tag.name).where(tag.image_id.in_(ids[start : start + _BATCH]))
+    for ids in batches(row.id for row in rows):
+        query = select(tag.image_id, tag.name).where(tag.image_id.in_(ids))
         for found in tx.execute(query.order_by(tag.name)):
             tags.setdefault(found.image_id, []).append(found.name)
     return [
