@@ -22,6 +22,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from longshore.blobs import direct_io
 from longshore.blobs.directories import DurableDirectories, files_below, sync_directory
 from longshore.blobs.hashing import Hasher, HashMemory
 from longshore.blobs.store import (
@@ -46,6 +47,10 @@ _READ_SIZE = 1 << 20
 _PROBE = b"Can bytes be written and read?"
 # How much is written before the disk begins with it: a large blob has little left to sync then.
 _HANDED_OVER = 8 << 20
+# How much of a blob stays in the kernel's cache, where the first who pulls it finds it. What
+# follows goes past the cache: a large push would drive out what others pull, and the copy takes
+# processor time, more than the hash does where the memory is new to a virtual machine.
+_CACHED = 16 << 20
 _SHARDS = [f"{number:02x}" for number in range(256)]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCATION = re.compile(
@@ -262,12 +267,17 @@ class _FileWriter:
         self._may_have_tail = True
         written = 0
         while written < len(content):
-            written += os.pwrite(file, content[written:], self._offset + written)
+            written += self._write_some(file, content[written:], self._offset + written)
         self._may_have_tail = False
         self._offset += written
         if self._offset - self._handed_over >= _HANDED_OVER:
             _begin_writing_back(file, self._handed_over, self._offset)
             self._handed_over = self._offset
+
+    def _write_some(self, file: int, content: memoryview, offset: int) -> int:
+        if offset < _CACHED:
+            return os.pwrite(file, content[: _CACHED - offset], offset)
+        return direct_io.write(file, content, offset) or os.pwrite(file, content, offset)
 
     def _give_back(self, file: int) -> None:
         self._offset = self._begin

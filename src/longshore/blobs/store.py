@@ -112,7 +112,8 @@ class BlobWriter(Protocol):
         """Write all of `data` at the offset and move the offset behind it.
 
         Before the first of it is written, bytes beyond the offset are cut off: a request that
-        failed left them, and nobody acknowledged them.
+        failed left them, and nobody acknowledged them. Memory that begins with a page may save a
+        copy of it.
 
         Raises:
             StorageFull: the disk is full. Whatever this writer wrote is given back, and the

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from mmap import ACCESS_COPY, mmap
 from typing import TYPE_CHECKING, TypeVar
 
 from longshore.api.http import ClientDisconnected
@@ -97,10 +98,17 @@ async def _opened(
                 closing.result()
 
 
+def _memory(size: int) -> memoryview:
+    """Return memory for a piece; that of a whole one begins with a page, as the store likes it."""
+    if size < _PIECE:
+        return memoryview(bytearray(size))
+    return memoryview(mmap(-1, size, access=ACCESS_COPY))
+
+
 async def _append_all(call: Call, part: Part) -> memoryview:
     """Append the body but for its last piece, which is returned."""
     size = min(call.request.content_length or _PIECE, _PIECE)
-    buffer, other = memoryview(bytearray(size)), memoryview(b"")
+    buffer, other = _memory(size), memoryview(b"")
     writing: asyncio.Future[None] | None = None
     try:
         while True:
@@ -111,7 +119,7 @@ async def _append_all(call: Call, part: Part) -> memoryview:
                 return buffer[:count]
             writing = asyncio.ensure_future(call.workers.run(part.append, buffer))
             # While one is written, the other one is filled.
-            buffer, other = other or memoryview(bytearray(size)), buffer
+            buffer, other = other or _memory(size), buffer
     except ClientDisconnected as error:
         # Kept: the client may resume from here.
         if writing is not None:
