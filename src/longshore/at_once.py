@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from longshore.files import FilePiece
+
     Scope: TypeAlias = "Mapping[str, Any]"
     Send: TypeAlias = "Callable[[Any], Awaitable[None]]"
 
@@ -44,14 +46,18 @@ at once, and nothing with it."""
 _SMALL_BODY = 16 * 1024
 
 
+Whole: TypeAlias = "tuple[int, bytes, bytes | FilePiece]"
+"""Status, lines of the headers and body (empty to HEAD) of an answer."""
+
+
 class Answer(Protocol):
     """What an application answers, to be sent."""
 
-    def whole(self) -> tuple[int, bytes, bytes] | None:
-        """Return status, lines of the headers and body (empty to HEAD).
+    def whole(self) -> Whole | None:
+        """Return it as it is to be sent.
 
-        None where that isn't all in memory, or more than headers and body is to be done: then
-        `send` has to.
+        None where its end isn't known, or more than headers and body is to be done: then `send`
+        has to.
         """
 
     async def send(self, send: Send) -> None:
@@ -64,7 +70,7 @@ class Application(Protocol):
     def begin(self, scope: Scope, receive: Any) -> Coroutine[Any, Any, Answer] | None:  # noqa: ANN401 - as ASGI has it
         """Return what will answer a request; None where only a task of asyncio's can."""
 
-    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+    def again(self, peer: str, sent: bytes) -> Whole | None:
         """Return the answer to a request that came before, as `Answer.whole` does.
 
         None where it has to be read to be answered.
@@ -100,6 +106,8 @@ class AnswersAtOnce(HttpToolsProtocol):
         self._body = b""
         # Whether the parser waits for the first byte of a request, and nobody for an answer.
         self._is_at_rest = True
+        # Whether the answer that is being sent is the last thing that the client has asked for.
+        self._is_last = False
         self._idle = Deadline(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,7 +120,7 @@ class AnswersAtOnce(HttpToolsProtocol):
         if self._is_at_rest and self._answer_again(data):
             return
         sent = data if self._is_at_rest else None
-        self._is_at_rest = False
+        self._is_at_rest = self._is_last = False
         super().data_received(data)
         if not self._is_put_off or self.transport.is_closing():
             return
@@ -216,7 +224,11 @@ class AnswersAtOnce(HttpToolsProtocol):
             return False
         self._unset_keepalive_if_required()
         self.begin_request()
-        self._write(*whole)
+        left = self._write(*whole)
+        if left is not None:
+            self._is_at_rest, self._is_last, self._is_whole, self._body = False, True, True, b""
+            self.scope = cast("Any", {})
+            self._start(left)
         return True
 
     def _answer_at_once(self, sent: bytes | None) -> None:
@@ -245,15 +257,32 @@ class AnswersAtOnce(HttpToolsProtocol):
             whole = answer.whole()
             if whole is None:
                 return partial(_send, answer)
-            self._write(*whole)
-            self._is_at_rest = True
-            return None
+            left = self._write(*whole)
+            self._is_at_rest, self._is_last = left is None, True
+            return left
         return partial(_finish, Rest(begun, waits_for))
 
-    def _write(self, status: int, lines: bytes, body: bytes) -> None:
-        self.transport.write(self.head(status, lines) + body)
+    def _write(self, status: int, lines: bytes, body: bytes | FilePiece) -> Any:  # noqa: ANN401 - an application of ASGI
+        """Send an answer, or return the application of ASGI that sends what is left of it."""
+        head = self.head(status, lines)
+        if isinstance(body, bytes):
+            self.transport.write(head + body)
+        elif (left := self.write_file(head, body)) is not None:
+            return left
         self.server_state.total_requests += 1
         self._idle.set()
+        return None
+
+    def write_file(self, head: bytes, piece: FilePiece) -> Any:  # noqa: ANN401 - an application of ASGI
+        """Send a head and a piece of a file, or return what sends what is left of them.
+
+        That has to call `come_to_rest` in the end.
+        """
+        raise NotImplementedError
+
+    def come_to_rest(self) -> None:
+        """Take note that a piece of a file has been sent to its end."""
+        self._is_at_rest = self._is_last
 
     def head(self, status: int, lines: bytes) -> bytes:
         """Return the head of an answer with these headers and those that all answers have."""

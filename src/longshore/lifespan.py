@@ -60,6 +60,6 @@ class Lifespan:
         scope["scheme"] = self._scheme
         return self._app.begin(scope, receive)
 
-    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+    def again(self, peer: str, sent: bytes) -> at_once.Whole | None:
         """See `longshore.at_once.Application`."""
         return self._app.again(peer, sent)

@@ -12,16 +12,12 @@ What needs no waiting can be had without ASGI's messages: see `longshore.at_once
 answers, `WHOLE_BODY` returns a body that has come already, and `WHOLE_ANSWER` sends head and body
 of an answer in one write.
 
-No thread ever waits for a client. `sendfile` runs in a thread, as the disk may be slow, but on a
-socket that doesn't block: a full one ends the thread's turn, and the event loop waits for room.
-
 Clients that keep connections open and do nothing with them lose them: see `Patience`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import math
 import os
 import socket
@@ -32,9 +28,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
-from longshore.api.workers import settled
 from longshore.at_once import WHOLE_BODY, AnswersAtOnce, Deadline
-from longshore.direct_body import WORTH_READING, DirectBody, wake
+from longshore.direct_body import WORTH_READING, DirectBody
+from longshore.file_sender import FileSender
 from longshore.parsed_body import ParsedBody
 
 if TYPE_CHECKING:
@@ -44,6 +40,8 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
+
+    from longshore.files import FilePiece
 
 ZERO_COPY_SEND = "http.response.zerocopysend"
 """The extension of ASGI ("Zero Copy Send" in its specification) and the type of its message."""
@@ -60,12 +58,7 @@ WHOLE_ANSWER = "longshore.response.whole"
 answer and returns True, or does nothing and returns False: then messages have to."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
-# What a thread sends before others have their turn.
-_TURN = 8 * 1024 * 1024
-_PIECE = 256 * 1024
-# A file system that can't do it says one of these.
 _ZEROS = bytes(64 * 1024)
-_NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +103,7 @@ class Connection(AnswersAtOnce):
         self._head_due = Deadline(self.loop, patience.head, self._abort)
         self._idle_talk = 0
         self._answered: RequestResponseCycle | None = None
-        self._writable: asyncio.Future[None] | None = None
+        self._files: FileSender
         self._stopping = asyncio.Event()
         self._parsed_of_body = 0
         self._direct_body: DirectBody | None = None
@@ -122,6 +115,9 @@ class Connection(AnswersAtOnce):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
+        self._files = FileSender(
+            self.loop, transport, self.flow, is_encrypted=self.scheme != "http"
+        )
         if sys.platform == "linux":
             # The kernel sees best whether the client takes anything, and ends the connection even
             # where the last bytes of an answer are all that is left of it.
@@ -138,7 +134,7 @@ class Connection(AnswersAtOnce):
             self._answered.disconnected = True
         super().connection_lost(exc)
         self._head_due.end()
-        wake(self._writable)
+        self._files.break_off()
         if self._parsed_body is not None:
             self._parsed_body.break_off()
 
@@ -235,6 +231,40 @@ class Connection(AnswersAtOnce):
 
     # Files to the client.
 
+    def write_file(self, head: bytes, piece: FilePiece) -> asgi.ASGI3Application | None:
+        """Send a head and a piece of a file, or return what sends what is left of them."""
+        sent = self._files.send_at_once(head, piece)
+        if sent == len(head) + piece.length:
+            piece.file.close()
+            return None
+        if sent < len(head):
+            self.transport.write(head[sent:])
+        return partial(self._send_rest, piece, max(sent - len(head), 0))
+
+    async def _send_rest(
+        self,
+        piece: FilePiece,
+        sent: int,
+        _scope: asgi.Scope,
+        _receive: asgi.ASGIReceiveCallable,
+        _send: asgi.ASGISendCallable,
+    ) -> None:
+        cycle = cast("RequestResponseCycle", self._answered)
+        cycle.response_started = True
+        try:
+            await self._files.send(piece.file.fileno(), piece.offset + sent, piece.length - sent)
+        except (ConnectionError, TimeoutError):
+            cycle.disconnected = True
+            self.transport.abort()
+            return
+        finally:
+            piece.file.close()
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.come_to_rest()
+        cycle.on_response()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: asgi.ASGI3Application) -> None:
         self._answered = cycle
         super()._start_asgi_task(cycle, partial(self._answer, cycle, app))
@@ -250,7 +280,8 @@ class Connection(AnswersAtOnce):
         async def send_or_copy(message: Mapping[str, Any]) -> None:
             self._end_direct_body()
             try:
-                self._check_open()
+                if self.transport.is_closing():
+                    raise ConnectionResetError
                 if message["type"] == ZERO_COPY_SEND:
                     await self._send_file(cycle, message)
                     more = message.get("more_body", False)
@@ -323,55 +354,8 @@ class Connection(AnswersAtOnce):
             return
         if count > cycle.expected_content_length:
             raise RuntimeError("Response content longer than Content-Length")
-        await self._flush()
-        await self._copy(file, offset, count)
+        await self._files.send(file, offset, count)
         cycle.expected_content_length -= count
-
-    async def _flush(self) -> None:
-        """Wait until the socket has all that was written, the head of the response first of all."""
-        self.transport.set_write_buffer_limits(high=0)
-        await self.flow.drain()
-        self._check_open()
-        self.transport.set_write_buffer_limits()
-
-    async def _copy(self, file: int, offset: int, count: int) -> None:
-        # A descriptor of our own: the transport may close its one at any time, and its number
-        # would be another connection's while a thread is writing to it.
-        client = os.dup(self.transport.get_extra_info("socket").fileno())
-        try:
-            end = offset + count
-            while True:
-                turn = min(_TURN, end - offset)
-                sent = await self._send_in_thread(client, file, offset, turn)
-                offset += sent
-                if offset == end:
-                    return
-                self._check_open()
-                if sent < turn:
-                    await self._wait_for_room(client)
-        finally:
-            os.close(client)
-
-    async def _wait_for_room(self, client: int) -> None:
-        self._writable = self.loop.create_future()
-        self.loop.add_writer(client, wake, self._writable)
-        try:
-            await self._writable
-        finally:
-            self.loop.remove_writer(client)
-            self._writable = None
-
-    def _check_open(self) -> None:
-        if self.transport.is_closing():
-            raise ConnectionResetError
-
-    async def _send_in_thread(self, client: int, file: int, offset: int, count: int) -> int:
-        sending = self.loop.run_in_executor(None, _send_what_fits, client, file, offset, count)
-        try:
-            return await asyncio.shield(sending)
-        finally:
-            # Even when cancelled: the descriptors are in use until then.
-            await settled(sending)
 
 
 def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
@@ -383,27 +367,3 @@ def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
 
 def _announced_length(scope: Mapping[str, Any]) -> int:
     return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
-
-
-def _send_what_fits(client: int, file: int, offset: int, count: int) -> int:
-    """Send up to `count` bytes of `file`; return how many the socket had room for."""
-    sent = 0
-    while sent < count:
-        try:
-            step = _send_some(client, file, offset + sent, count - sent)
-        except BlockingIOError:
-            break
-        if step == 0:
-            raise EOFError(f"a file ends {count - sent} bytes early")
-        sent += step
-    return sent
-
-
-def _send_some(client: int, file: int, offset: int, count: int) -> int:
-    try:
-        return os.sendfile(client, file, offset, count)
-    except OSError as error:
-        if error.errno not in _NO_SENDFILE:
-            raise
-    piece = os.pread(file, min(count, _PIECE), offset)
-    return os.write(client, piece) if piece else 0

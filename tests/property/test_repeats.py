@@ -13,6 +13,7 @@ import asyncio
 import base64
 import json
 import logging
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
@@ -56,15 +57,19 @@ from tests.support.pushing import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from longshore.files import FilePiece
     from longshore.registry.context import Context
 
 ALONE = layer("of no image")
+# More than is kept in memory.
+LARGE = layer("a large one" * 20_000)
 IMAGES = [oci_image(name, layers=[layer(name)]) for name in "ab"]
 TAGS = ["1", "2"]
 PATHS = [
     *(f"manifests/{tag}" for tag in TAGS),
     *(f"manifests/{image.digest}" for image in IMAGES),
     f"blobs/{layer('a').digest}",
+    f"blobs/{LARGE.digest}",
     f"blobs/{ALONE.digest}",
 ]
 USERS = ["ann"]
@@ -157,7 +162,8 @@ class Server:
             assert (told_again, noted_again) == ([], 0)
         else:
             self.repeated += 1
-            assert (again, told_again, noted_again) == (usual, told, noted_usually)
+            given = (*again[:2], _bytes_of(again[2]))
+            assert (given, told_again, noted_again) == (usual, told, noted_usually)
 
     async def _answer(self, asked: Asked) -> tuple[int, bytes, bytes]:
         messages: list[Any] = []
@@ -180,6 +186,13 @@ class Server:
 
     def _noted(self) -> int:
         return sum(tally.count for tally in self.context.pulls._gathered.values())
+
+
+def _bytes_of(body: bytes | FilePiece) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    with body.file as file:
+        return os.pread(file.fileno(), body.length, body.offset)
 
 
 async def _nothing() -> dict[str, Any]:
@@ -222,6 +235,7 @@ class Repeats(RuleBasedStateMachine):
         self.server.clock.advance(HOUR)
         context = self.server.context
         upload(context, ALONE)
+        upload(context, LARGE)
         for image, tag in zip(IMAGES, TAGS, strict=True):
             with suppress(ImageAlreadyExists):
                 push(context, image, tag)
@@ -407,6 +421,21 @@ def test_of_requests_that_come_once_nothing_is_kept(machine: Repeats) -> None:
     ask(5, 25)
     known_now, _ = machine.server.context.memory.look()
     assert (known_now, len(known.answers)) == (known, answers)
+
+
+def test_a_large_blob_is_opened_each_time_and_read_where_it_is_gone(machine: Repeats) -> None:
+    asked = machine.request("ann", "GET", f"blobs/{LARGE.digest}", ADDRESSES[0], AGENTS[0])
+    for _ in range(4):
+        machine.server.ask(asked)
+    repeated = machine.server.repeated
+    machine.server.ask(asked)
+    assert machine.server.repeated == repeated + 1
+
+    blobs = machine.server.context.blobs
+    for location in list(blobs.locations()):
+        blobs.delete(location)
+    machine.server.ask(asked)
+    assert machine.server.repeated == repeated + 1
 
 
 @pytest.fixture

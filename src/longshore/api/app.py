@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from longshore.api.downloads import Downloads
     from longshore.api.events import EventStream
     from longshore.api.health import Health
-    from longshore.api.http import Receive, Scope, Send
+    from longshore.api.http import FileBody, Receive, Scope, Send
     from longshore.api.metrics import MetricsPage
     from longshore.api.oci.face import OciFace
     from longshore.api.proxies import Proxies
@@ -102,7 +102,7 @@ class App:
         is_for_face = request.path.startswith("/v2/") or request.path == "/"
         return self._serve(request) if is_for_face else None
 
-    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes | FileBody] | None:
         """Return the answer to a request that has come before, as `longshore.at_once` asks for it.
 
         None for most, and where each is logged.
@@ -165,7 +165,7 @@ class Answer:
         self._response = response
         self._workers = workers
 
-    def whole(self) -> tuple[int, bytes, bytes] | None:
+    def whole(self) -> tuple[int, bytes, bytes | FileBody] | None:
         """See `longshore.api.http.Response.whole`."""
         whole = self._response.whole(self._request)
         if whole is not None:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
 
+from longshore import files
 from longshore.access.sigv4 import RequestHead
 from longshore.api.proxies import Proxies
 from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeout, Server
@@ -53,8 +54,6 @@ _READING = frozenset({"GET", "HEAD"})
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
 _SMALL = 64 * 1024
-# Linux has it.
-_IN_MEMORY_ONLY: int | None = getattr(os, "RWF_NOWAIT", None)
 # An extension of ASGI, "Zero Copy Send" in its specification.
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 # An extension of our transport's: an event that tells that the server is about to stop.
@@ -363,11 +362,13 @@ class FileBody:
         file: open for reading.
         offset: the first byte.
         length: the number of bytes.
+        reopen: opens the file another time, where that can be done.
     """
 
     file: BinaryIO
     offset: int
     length: int
+    reopen: Callable[[], BinaryIO] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,17 +419,21 @@ class Response:
             elif isinstance(self.body, StreamBody):
                 await self.body.pieces.aclose()
 
-    def whole(self, request: Request) -> tuple[int, bytes, bytes] | None:
-        """Return status, lines of the headers and body (empty to HEAD) of what is in memory.
+    def whole(self, request: Request) -> tuple[int, bytes, bytes | FileBody] | None:
+        """Return status, lines of the headers and body (empty to HEAD).
 
-        None where something has to be waited for, or where the connection is to be closed: then
-        `send` has to.
+        None where nobody knows the end, or where the connection is to be closed: then `send` has
+        to.
         """
         if self.status == HTTPStatus.REQUEST_TIMEOUT:
             return None
+        body: bytes | FileBody | StreamBody = b""
         if request.method != "HEAD":
             self.read_small_file(_SMALL)
-        return self.from_memory(request) if isinstance(self.body, bytes) else None
+            body = self.body
+        elif not isinstance(self.body, bytes):
+            return None
+        return None if isinstance(body, StreamBody) else (self.status, self.lines(), body)
 
     def read_small_file(self, limit: int) -> None:
         """Put the bytes of a file in its place, if they are few and the kernel has them in memory.
@@ -438,15 +443,14 @@ class Response:
         """
         body = self.body
         if isinstance(body, FileBody) and body.length <= limit:
-            content = _read_from_memory(body)
+            content = files.read_at_once(body.file.fileno(), body.offset, body.length)
             if content is not None:
                 body.file.close()
-                self.body = content
+                self.body = bytes(content)
 
-    def from_memory(self, request: Request) -> tuple[int, bytes, bytes]:
-        """Return status, lines of the headers and body (empty to HEAD), which is in memory."""
-        body = b"" if request.method == "HEAD" else cast("bytes", self.body)
-        return self.status, _lines(self._headers()), body
+    def lines(self) -> bytes:
+        """Return the headers as they are sent."""
+        return _lines(self._headers())
 
     def _headers(self) -> dict[str, str]:
         headers = {}
@@ -465,8 +469,8 @@ class Response:
         if request.method == "HEAD":
             body = b""
         elif isinstance(body, FileBody) and body.length <= _SMALL:
-            read = _read_from_memory(body)
-            body = await workers.run(_read, body) if read is None else read
+            read = files.read_at_once(body.file.fileno(), body.offset, body.length)
+            body = await workers.run(_read, body) if read is None else bytes(read)
         encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         if (
             isinstance(body, bytes)
@@ -514,19 +518,6 @@ async def _send_copy(body: FileBody, send: Send, workers: Workers) -> None:
         done += size
         more = done < body.length
         await send({"type": "http.response.body", "body": chunk, "more_body": more})
-
-
-def _read_from_memory(body: FileBody) -> bytes | None:
-    """Read what the kernel has in memory; None where the disk would have to be waited for."""
-    if _IN_MEMORY_ONLY is None:
-        return None
-    content = bytearray(body.length)
-    try:
-        count = os.preadv(body.file.fileno(), [content], body.offset, _IN_MEMORY_ONLY)
-    except OSError:
-        # It isn't there, or this file system can't tell.
-        return None
-    return bytes(content) if count == body.length else None
 
 
 def _read(body: FileBody) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from longshore.api.http import FileBody, Response
@@ -11,6 +12,7 @@ from longshore.errors import LayerArchived, LayersNotFound
 from longshore.registry import layers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from longshore.api.http import Request
@@ -28,7 +30,8 @@ def get(call: Call) -> Response:
         layer, file = layers.open_layer(call.context, call.registry, call.name, digest)
     except (LayersNotFound, LayerArchived) as error:
         raise BlobNotFound(error.message) from error
-    return serve(call.request, layer, file)
+    reopen = partial(call.context.blobs.open, layer.location)
+    return serve(call.request, layer, file, reopen)
 
 
 def head(call: Call) -> Response:
@@ -58,8 +61,20 @@ def delete(call: Call) -> Response:
     return Response(202)
 
 
-def serve(request: Request, layer: Layer, file: BinaryIO) -> Response:
-    """Answer with an open layer, or with the range of it that the request asks for."""
+def serve(
+    request: Request,
+    layer: Layer,
+    file: BinaryIO,
+    reopen: Callable[[], BinaryIO] | None = None,
+) -> Response:
+    """Answer with an open layer, or with the range of it that the request asks for.
+
+    Args:
+        request: the request.
+        layer: the layer.
+        file: its bytes.
+        reopen: opens them another time, where the same answer may be given to whoever asks again.
+    """
     headers = _headers(layer)
     try:
         asked = ranges.requested(request.header(b"range"), layer.size)
@@ -67,7 +82,7 @@ def serve(request: Request, layer: Layer, file: BinaryIO) -> Response:
         file.close()
         return Response(416, {"Content-Range": f"bytes */{layer.size}"})
     if asked is None:
-        return Response(200, headers, FileBody(file, 0, layer.size))
+        return Response(200, headers, FileBody(file, 0, layer.size, reopen))
     offset, length = asked
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{layer.size}"
     return Response(206, headers, FileBody(file, offset, length))

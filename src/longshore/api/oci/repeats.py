@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from http import HTTPStatus
 from time import perf_counter
@@ -23,14 +24,16 @@ from typing import TYPE_CHECKING
 
 from longshore.api.http import FileBody
 from longshore.api.measuring import REGISTRY_FACE
+from longshore.blobs.store import BlobMissing
 from longshore.errors import RegistryError
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
+    from typing import BinaryIO
 
     from longshore.api.attempts import Attempts
-    from longshore.api.http import Response
+    from longshore.api.http import Request, Response
     from longshore.api.oci.exchanges import Exchange
     from longshore.api.throttle import Throttle
     from longshore.audit.records import ApiCall, Outline
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
 # What an answer takes in bytes, besides a manifest, which the memory holds anyway, or a blob.
 _SIZE = 4 * 1024
-# Larger blobs are read each time; the configurations of images are smaller.
+# Larger blobs are opened each time; the configurations of images are smaller.
 _LARGEST_BLOB = 16 * 1024
 # Those that came last. Where each request has a number of its own, nothing is kept of any.
 _MOST_SEEN = 4096
@@ -72,7 +75,9 @@ class _Known:
 
     Attributes:
         basis: what it rests on.
-        whole: status, lines of the headers, body.
+        status: that of the answer.
+        lines: those of its headers.
+        body: that of the answer, or what opens it.
         address: where the request comes from.
         credentials: a digest of those that it shows, "" for none.
         limited: the operation that rate limits count.
@@ -84,7 +89,9 @@ class _Known:
     """
 
     basis: Basis
-    whole: tuple[int, bytes, bytes]
+    status: int
+    lines: bytes
+    body: bytes | Callable[[], FileBody]
     address: str
     credentials: str
     limited: str
@@ -127,7 +134,7 @@ class Repeats:
         self._secret = secrets.token_bytes(32)
         self._seen: dict[Hashable, None] = {}
 
-    def answer(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+    def answer(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes | FileBody] | None:
         """Return status, lines of the headers and body of the answer; None if it isn't known.
 
         Args:
@@ -145,17 +152,18 @@ class Repeats:
                 with self._attempts.watch(known.address, known.credentials):
                     pass
             self._throttle.count(known.limited, known.registry)
-        except RegistryError:
+            body = known.body if isinstance(known.body, bytes) else known.body()
+        except (RegistryError, BlobMissing):
             return None
         for image in known.pulled:
             self._context.pulls.note(image, known.puller, now)
         self._trail.write(known.outline.at(now))
-        status, _, body = known.whole
         seconds = perf_counter() - came_at
+        size = len(body) if isinstance(body, bytes) else body.length
         self._counts.request(
-            REGISTRY_FACE, known.operation, status, seconds, received=0, sent=len(body)
+            REGISTRY_FACE, known.operation, known.status, seconds, received=0, sent=size
         )
-        return known.whole
+        return known.status, known.lines, body
 
     def keep(self, exchange: Exchange, told: ApiCall, response: Response) -> None:
         """Keep an answer that was just found, if it came from memory alone and has come before.
@@ -174,17 +182,20 @@ class Repeats:
         ):
             return
         size = _SIZE
-        if isinstance(response.body, FileBody):
+        if isinstance(response.body, FileBody) and response.body.length <= _LARGEST_BLOB:
             size += response.body.length
             response.read_small_file(_LARGEST_BLOB)
-        if not isinstance(response.body, bytes):
+        body = _to_keep(response, request)
+        if body is None:
             return
         question = self._question(request.peer, request.sent)
         if not self._has_seen(question):
             return
         known = _Known(
             basis=basis,
-            whole=response.from_memory(request),
+            status=response.status,
+            lines=response.lines(),
+            body=body,
             address=request.client_address,
             credentials=exchange.credentials,
             limited=route.operation,
@@ -213,6 +224,20 @@ class Repeats:
 
     def _question(self, peer: str, sent: bytes) -> Hashable:
         return "request", peer, blake2b(sent, key=self._secret, digest_size=32).digest()
+
+
+def _to_keep(response: Response, request: Request) -> bytes | Callable[[], FileBody] | None:
+    """Return what gives the body of an answer again; None where nothing does."""
+    body = response.body
+    if isinstance(body, bytes):
+        return b"" if request.method == "HEAD" else body
+    if isinstance(body, FileBody) and body.reopen is not None:
+        return partial(_opened_again, body.reopen, body.offset, body.length)
+    return None
+
+
+def _opened_again(reopen: Callable[[], BinaryIO], offset: int, length: int) -> FileBody:
+    return FileBody(reopen(), offset, length)
 
 
 def _find(context: Context, question: Hashable) -> _Known:
