@@ -65,17 +65,20 @@ class FileSender:
         if self._transport.get_write_buffer_size() > 0:
             # What is to come before isn't in the socket yet.
             return 0
-        content = files.read_at_once(piece.file.fileno(), piece.offset, piece.length)
-        if content is None:
+        file = piece.file.fileno()
+        if not files.is_in_memory(file, piece.offset, piece.length):
             return 0
         client = self._transport.get_extra_info("socket").fileno()
         try:
-            return os.writev(client, [head, content])
+            sent = os.write(client, head)
+            if sent == len(head):
+                sent += files.send_what_fits(client, file, piece.offset, piece.length)
         except BlockingIOError:
             return 0
         except OSError:
             self._transport.abort()
             return 0
+        return sent
 
     async def send(self, file: int, offset: int, count: int) -> None:
         """Send `count` bytes of `file`, behind all that was written before.
@@ -84,6 +87,7 @@ class FileSender:
             ConnectionError: the client is gone.
             EOFError: the file has fewer bytes.
         """
+        self._check_open()
         if self._is_encrypted:
             await self._copy(file, offset, count)
             return

@@ -45,6 +45,24 @@ def read_at_once(file: int, offset: int, length: int) -> bytearray | None:
     return content if count == length else None
 
 
+def is_in_memory(file: int, offset: int, length: int) -> bool:
+    """Tell whether a piece of a file can be sent now without waiting for the disk."""
+    if _IN_MEMORY_ONLY is None:
+        return False
+    # To look is to read; this one buffer stays in the core's cache meanwhile.
+    looked_at = memoryview(bytearray(min(length, _PIECE)))
+    try:
+        while length > 0:
+            count = os.preadv(file, [looked_at[:length]], offset, _IN_MEMORY_ONLY)
+            if count < min(length, _PIECE):
+                return False
+            offset += count
+            length -= count
+    except OSError:
+        return False
+    return True
+
+
 def send_what_fits(client: int, file: int, offset: int, count: int) -> int:
     """Send up to `count` bytes of `file`; return how many the socket had room for.
 
