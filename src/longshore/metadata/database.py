@@ -38,6 +38,10 @@ class UnsupportedDatabase(ValueError):
     """The database URL can't be used; the message says what to do."""
 
 
+class MustWait(Exception):
+    """What is asked of the database could make somebody wait who can't."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What tells one state of the database from another.
@@ -70,6 +74,7 @@ class Database:
         self._journal = Journal(Path(f"{self.url.database}-wal"))
         # SQLAlchemy's own pool takes longer to hand one out than SQLite to find a row.
         self._idle: list[Connection] = []
+        self._at_once: _DatabaseAtOnce | None = None
         self._watcher: sqlite3.Connection | None = None
         self._watching = threading.Lock()
         self._generation: Generation | None = None
@@ -161,6 +166,16 @@ class Database:
                 known = self._generation = Generation(number, beside_content)
             return known
 
+    def at_once(self) -> Database:
+        """Return this database for the event loop: it reads what makes nobody wait.
+
+        A row of SQLite's is found in microseconds, and a log ahead lets readers wait for no writer.
+        PostgreSQL is a round trip away, and answers nothing.
+        """
+        if self._at_once is None:
+            self._at_once = _DatabaseAtOnce(self)
+        return self._at_once
+
     def joined(self, tx: Connection) -> Database:
         """Return this database as seen from within an open transaction.
 
@@ -174,6 +189,8 @@ class Database:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
+        if self._at_once is not None:
+            self._at_once.close()
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -209,6 +226,56 @@ class _JoinedDatabase(Database):
         """Leave it to whoever has opened it."""
 
 
+class _DatabaseAtOnce(Database):
+    """A database for those who can't wait, who are one thread."""
+
+    def __init__(self, outer: Database) -> None:
+        self.url, self.is_sqlite = outer.url, outer.is_sqlite
+        self._outer = outer
+        self._sqlite = _sqlite_engine(self.url, busy_timeout_ms=0) if self.is_sqlite else None
+        self._idle: list[Connection] = []
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        if self._sqlite is None:
+            raise MustWait
+        try:
+            connection = self._idle.pop() if self._idle else self._sqlite.connect()
+        except DBAPIError as error:
+            raise MustWait from error
+        try:
+            with connection.begin():
+                execute_text(connection, "BEGIN")
+                yield connection
+        except (sqlite3.OperationalError, DBAPIError) as error:
+            connection.close()
+            # Whoever can wait will hear what it is.
+            raise MustWait from error
+        except BaseException:
+            self._idle.append(connection)
+            raise
+        self._idle.append(connection)
+
+    @contextmanager
+    def write(
+        self,
+        *,
+        durable: bool = True,  # noqa: ARG002 - nobody writes without waiting
+        content_only: bool = False,  # noqa: ARG002
+    ) -> Iterator[Connection]:
+        raise MustWait
+
+    def generation(self) -> Generation | None:
+        return self._outer.generation()
+
+    def close(self) -> None:
+        """Close every connection that is for the event loop alone."""
+        while self._idle:
+            self._idle.pop().close()
+        if self._sqlite is not None:
+            self._sqlite.dispose()
+
+
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -233,7 +300,7 @@ def _is_file(name: str | None) -> bool:
     return bool(name) and name != ":memory:" and not str(name).startswith("file:")
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, busy_timeout_ms: int = _SQLITE_BUSY_TIMEOUT_MS) -> Engine:
     # No transaction is left open that the pool would have to end.
     engine = create_engine(
         url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_reset_on_return=None
@@ -243,8 +310,8 @@ def _sqlite_engine(url: URL) -> Engine:
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # The driver opens no transactions of its own; `Database` does.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}")
-        _switch_to_wal(connection)
+        connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        _switch_to_wal(connection, busy_timeout_ms)
         for pragma in (
             "foreign_keys = ON",
             "temp_store = MEMORY",
@@ -256,13 +323,13 @@ def _sqlite_engine(url: URL) -> Engine:
     return engine
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to_wal(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
     """Have changes written to a log ahead; nothing happens where they are already.
 
     While another connection switches, SQLite refuses at once, whatever its timeout: each holds
     what the other waits for.
     """
-    for attempts_left in reversed(range(_SQLITE_BUSY_TIMEOUT_MS // _SWITCH_PAUSE_MS)):
+    for attempts_left in reversed(range(busy_timeout_ms // _SWITCH_PAUSE_MS + 1)):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:

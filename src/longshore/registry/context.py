@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.openid.keys import NoKeys
 from longshore.clock import DAY, HOUR, Clock, Horizon, Millis, system_clock
+from longshore.metadata.database import MustWait
 from longshore.registry.dialect import ECR, Dialect
 from longshore.registry.key_uses import KeyUses
 from longshore.registry.limits import Limits
-from longshore.registry.memory import Memory, MemoryAlone
+from longshore.registry.memory import Memory, MemoryAtOnce, NotInMemory
 from longshore.registry.pulls import Pulls
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Context:
         return replace(self, database=self.database.joined(tx))
 
     def without_waiting(self) -> WithoutWaiting:
-        """Return the same store for the event loop: it answers from memory or not at all."""
+        """Return the same store for the event loop: it answers at once or not at all."""
         return WithoutWaiting(self)
 
 
@@ -95,20 +96,23 @@ class WithoutWaiting:
     """
 
     def __init__(self, context: Context) -> None:
-        self._memory = MemoryAlone(context.memory)
+        self._memory = MemoryAtOnce(context.memory)
         self._horizon = Horizon(context.clock)
-        self._context = replace(context, clock=self._horizon)
+        self._context = replace(context, clock=self._horizon, database=context.database.at_once())
         object.__setattr__(self._context, "memory", self._memory)
 
     def run(self, function: Callable[[Context], Result]) -> Result:
-        """Call a function that must not wait; all that it is answered is of one moment, now.
+        """Call a function that must not wait.
 
         Raises:
-            NotInMemory: it needs the database.
+            NotInMemory: it needs more of the database than can be had at once.
         """
         self._memory.look_again()
         self._horizon.begin()
-        return function(self._context)
+        try:
+            return function(self._context)
+        except MustWait:
+            raise NotInMemory from None
 
     @property
     def until(self) -> Millis | None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from longshore.metadata.database import MustWait
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -28,7 +30,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 
 class NotInMemory(Exception):
-    """The answer isn't in memory, and whoever asked can't wait for the database."""
+    """The answer isn't at hand, and whoever asked can't wait for the database."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class Memory:
         size: Callable[[Answer], int] = lambda _: 0,
         *,
         beside_content: bool = False,
+        is_long: bool = False,  # noqa: ARG002 - for those who can't wait
     ) -> Answer:
         """Return the answer to a question, from memory or else from the database.
 
@@ -68,6 +71,7 @@ class Memory:
             size: how many bytes an answer takes, where they are many.
             beside_content: whether it depends on nothing that a transaction changes which was
                 opened with `content_only` (`longshore.metadata.database`).
+            is_long: whether to find it may take more than a few rows.
         """
         generation = self._now(beside_content=beside_content)
         answers = generation.answers
@@ -109,10 +113,11 @@ class Memory:
         return True
 
 
-class MemoryAlone(Memory):
+class MemoryAtOnce(Memory):
     """The same answers, for those who can't wait: on the event loop.
 
-    They are those of one moment; `look_again` begins another one.
+    Those that are kept are of one moment; `look_again` begins another one. What else is found is
+    as new, or newer, and isn't kept for longer.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -126,21 +131,29 @@ class MemoryAlone(Memory):
     def answer(
         self,
         question: Hashable,
-        find: Callable[[], Answer],  # noqa: ARG002 - what `Memory` would do
-        size: Callable[[Answer], int] = lambda _: 0,  # noqa: ARG002
+        find: Callable[[], Answer],
+        size: Callable[[Answer], int] = lambda _: 0,
         *,
         beside_content: bool = False,
+        is_long: bool = False,
     ) -> Answer:
-        """Return the answer to a question if it is in memory.
+        """Return the answer to a question if it is in memory, or found at once.
 
         Raises:
             NotInMemory: it isn't.
         """
         generation = self._beside_content if beside_content else self._known
-        try:
+        if question in generation.answers:
             return cast("Answer", generation.answers[question])
-        except KeyError:
+        if is_long:
+            raise NotInMemory
+        try:
+            answer = find()
+        except MustWait:
             raise NotInMemory from None
+        if generation.number is not None:
+            _keep(generation, question, answer, size(answer))
+        return answer
 
     def keep(self, question: Hashable, answer: object, size: int) -> None:
         """Remember an answer that depends on nothing but this moment's.

@@ -341,6 +341,10 @@ class _TracedDatabase(Database):
             yield tx
             span.add_event("to be committed")
 
+    def at_once(self) -> Database:
+        """See `Database`."""
+        return _TracedDatabase(self._database.at_once(), self._spans)
+
     def _span(self, name: str) -> AbstractContextManager[Span]:
         return self._spans.below(name, self._attributes, kind=SpanKind.CLIENT)
 

@@ -30,7 +30,6 @@ from longshore.registry import (
     repositories,
     repository_policies,
 )
-from longshore.registry.memory import NotInMemory
 from tests.support.pushing import ACCOUNT, REGISTRY, REPOSITORY, create_repository
 
 if TYPE_CHECKING:
@@ -433,20 +432,13 @@ def test_tags_are_those_of_now(context: Context) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-def test_a_decision_is_made_from_memory_until_something_changes(context: Context) -> None:
+def test_a_decision_is_made_at_once_and_by_what_holds_now(context: Context) -> None:
     create_repository(context)
     quick, ann = context.without_waiting(), user(allowing(PULL))
     for need in (ON_REPOSITORY, Need.on_all(REGISTRY, PULL)):
-        ask = partial(authorization.require, principal=ann, need=need, surroundings=HERE)
-        with pytest.raises(NotInMemory):
-            quick.run(ask)
-        ask(context)
-        quick.run(ask)
+        quick.run(partial(authorization.require, principal=ann, need=need, surroundings=HERE))
 
     set_on_repository(context, {"Effect": "Deny", "Principal": "*", "Action": PULL})
-    with pytest.raises(NotInMemory):
-        quick.run(lambda store: authorization.require(store, ann, ON_REPOSITORY, HERE))
-    sentence(context, ann, ON_REPOSITORY)
     quick.run(lambda store: sentence(store, ann, ON_REPOSITORY))
 
 
@@ -469,12 +461,16 @@ def test_what_another_process_changes_counts_at_once(context: Context) -> None:
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_what_strangers_ask_for_is_not_remembered(context: Context) -> None:
     quick = context.without_waiting()
-    nowhere = Need.on(Registry("999999999999", "eu-west-1"), "demo/missing", PULL)
 
-    for _ in range(2):
-        with pytest.raises(NotInMemory):
-            quick.run(lambda store: authorization.allows(store, ANONYMOUS, nowhere, HERE))
+    def ask(name: str) -> None:
+        nowhere = Need.on(Registry("999999999999", "eu-west-1"), name, PULL)
+        assert not quick.run(lambda store: authorization.allows(store, ANONYMOUS, nowhere, HERE))
         assert not authorization.allows(context, ANONYMOUS, nowhere, HERE)
+
+    ask("demo/missing")
+    remembered = [len(known.answers) for known in context.memory.look()]
+    ask("demo/another")
+    assert [len(known.answers) for known in context.memory.look()] == remembered
 
 
 # --- Explanations ---------------------------------------------------------------------------------

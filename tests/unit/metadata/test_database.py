@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from longshore.errors import StorageFull
 from longshore.metadata import journal, schema
-from longshore.metadata.database import Database, UnsupportedDatabase
+from longshore.metadata.database import Database, MustWait, UnsupportedDatabase
 from longshore.metadata.migrate import migrate
 from longshore.metadata.schema import identity
 from tests.support.threads import at_once
@@ -287,6 +287,67 @@ def test_postgresql_has_no_generations(database: Database) -> None:
     assert database.generation() is None
 
 
+# --- What the event loop reads --------------------------------------------------------------------
+
+
+@sqlite_only
+def test_the_event_loop_reads_what_is_committed_while_another_process_writes(
+    database: Database, twin: Database
+) -> None:
+    quick = database.at_once()
+    write(twin, "a")
+    assert names(quick) == {"a"}
+    with twin.write() as tx:
+        tx.execute(insert(identity).values(id="b", server_key_id="key", created_at=0))
+        assert names(quick) == {"a"}
+    assert names(quick) == {"a", "b"}
+    assert quick.generation() == database.generation()
+
+
+@sqlite_only
+def test_the_event_loop_waits_for_no_lock(database: Database) -> None:
+    quick = database.at_once()
+    assert names(quick) == set()
+    holder = sqlite3.connect(str(database.url.database), isolation_level=None)
+    # Nobody but the one that asks for it may be there when it is taken.
+    database.close()
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("INSERT INTO identity VALUES ('a', 'key', 0)")
+    holder.execute("COMMIT")
+    with pytest.raises(MustWait):
+        names(quick)
+    holder.close()
+    assert names(quick) == {"a"}
+
+
+@sqlite_only
+def test_what_fails_in_the_middle_of_a_read_leaves_the_event_loop_its_connection(
+    database: Database,
+) -> None:
+    quick = database.at_once()
+
+    def read_and_fail() -> None:
+        with quick.read():
+            raise ZeroDivisionError
+
+    for _ in range(50):
+        with pytest.raises(ZeroDivisionError):
+            read_and_fail()
+    write(database, "a")
+    assert names(quick) == {"a"}
+
+
+def test_the_event_loop_never_writes_and_never_waits_for_postgresql(database: Database) -> None:
+    quick = database.at_once()
+    with pytest.raises(MustWait):
+        write(quick, "a")
+    if not database.is_sqlite:
+        with pytest.raises(MustWait):
+            names(quick)
+    assert names(database) == set()
+
+
 # --- A full disk ----------------------------------------------------------------------------------
 
 
@@ -294,6 +355,8 @@ def test_postgresql_has_no_generations(database: Database) -> None:
 def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(twin: Database) -> None:
     with twin.read() as tx:
         pages = tx.execute(text("PRAGMA page_count")).scalar_one() + 8
+        # Earlier tests may have left some that are free.
+        rows = tx.execute(text("PRAGMA freelist_count")).scalar_one() + 100
 
     def limit(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -303,8 +366,8 @@ def test_a_full_disk_under_sqlite_is_told_and_nothing_is_kept(twin: Database) ->
 
     def fill() -> None:
         with twin.write() as tx:
-            for number in range(10_000):
-                # A page for each row: earlier tests may have left some that are free.
+            for number in range(rows):
+                # A page for each row.
                 row = {"id": f"key {number}", "server_key_id": "x" * 4000, "created_at": 0}
                 tx.execute(insert(identity).values(row))
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from longshore.metadata.database import Database
+from longshore.metadata.database import Database, MustWait
 from longshore.metadata.migrate import migrate
-from longshore.registry.memory import Memory, MemoryAlone, NotInMemory
+from longshore.registry.memory import Memory, MemoryAtOnce, NotInMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,28 +65,54 @@ def test_a_change_leaves_only_the_answers_that_it_can_not_touch(
     assert (counter.ask(beside_content=beside_content) == before) is remembered
 
 
-def test_who_can_not_wait_is_told_what_is_not_in_memory(database: Database) -> None:
+def must_wait() -> int:
+    raise MustWait
+
+
+def test_who_can_not_wait_is_told_what_is_not_at_hand(database: Database) -> None:
     memory = Memory(database)
-    alone = MemoryAlone(memory)
+    at_once = MemoryAtOnce(memory)
     with pytest.raises(NotInMemory):
-        alone.answer("question", lambda: 1)
+        at_once.answer("question", must_wait)
+    with pytest.raises(NotInMemory):
+        at_once.answer("question", lambda: 1, is_long=True)
     memory.answer("question", lambda: 2)
-    assert alone.answer("question", lambda: 3) == 2
+    assert at_once.answer("question", must_wait, is_long=True) == 2
     with pytest.raises(NotInMemory):
-        alone.answer("question", lambda: 3, beside_content=True)
+        at_once.answer("question", must_wait, beside_content=True)
+
+
+def test_what_is_found_at_once_is_remembered_for_all(database: Database) -> None:
+    memory = Memory(database)
+    at_once = MemoryAtOnce(memory)
+    at_once.look_again()
+    assert at_once.answer("question", lambda: 1) == 1
+    assert at_once.answer("question", must_wait) == 1
+    assert memory.answer("question", must_wait) == 1
+
+
+def test_what_is_found_at_once_after_a_change_counts_no_longer_than_the_moment(
+    database: Database,
+) -> None:
+    memory = Memory(database)
+    at_once = MemoryAtOnce(memory)
+    change(database, content_only=True)
+    at_once.answer("question", lambda: 1)
+    at_once.look_again()
+    assert at_once.answer("question", lambda: 2) == 2
+    assert memory.answer("question", must_wait) == 2
 
 
 def test_what_the_event_loop_is_answered_is_of_the_moment_at_which_it_looked(
     database: Database,
 ) -> None:
     memory = Memory(database)
-    alone = MemoryAlone(memory)
+    at_once = MemoryAtOnce(memory)
     memory.answer("question", lambda: 1)
     change(database, content_only=True)
-    assert alone.answer("question", lambda: 2) == 1
-    alone.look_again()
-    with pytest.raises(NotInMemory):
-        alone.answer("question", lambda: 3)
+    assert at_once.answer("question", lambda: 2) == 1
+    at_once.look_again()
+    assert at_once.answer("question", lambda: 3) == 3
 
 
 def test_a_full_memory_begins_anew(database: Database) -> None:
@@ -100,14 +126,13 @@ def test_a_full_memory_begins_anew(database: Database) -> None:
 def test_what_follows_from_the_answers_of_a_moment_counts_as_long_as_they(
     database: Database,
 ) -> None:
-    alone = MemoryAlone(Memory(database))
-    alone.keep("what follows", 1, 100)
-    alone.look_again()
-    assert alone.answer("what follows", lambda: 2) == 1
+    at_once = MemoryAtOnce(Memory(database))
+    at_once.keep("what follows", 1, 100)
+    at_once.look_again()
+    assert at_once.answer("what follows", lambda: 2) == 1
 
     change(database, content_only=True)
     # Found before the change, kept after it.
-    alone.keep("what follows", 3, 100)
-    alone.look_again()
-    with pytest.raises(NotInMemory):
-        alone.answer("what follows", lambda: 4)
+    at_once.keep("what follows", 3, 100)
+    at_once.look_again()
+    assert at_once.answer("what follows", lambda: 4) == 4

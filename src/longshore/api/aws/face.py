@@ -270,7 +270,10 @@ class AwsFace:
             exchange.is_counted = True
         if is_remembered:
             content, pulled = context.memory.answer(
-                ("answer", call.caller, call.base_url, *asked), run, lambda answer: len(answer[0])
+                ("answer", call.caller, call.base_url, *asked),
+                run,
+                lambda answer: len(answer[0]),
+                is_long=True,
             )
         else:
             content, pulled = run()
