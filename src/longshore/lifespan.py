@@ -63,3 +63,8 @@ class Lifespan:
     def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
         """See `longshore.at_once.Application`."""
         return self._app.again(peer, sent)
+
+    def known(self, scope: MutableMapping[str, Any]) -> tuple[int, bytes, bytes] | None:
+        """See `longshore.at_once.Application`."""
+        scope["scheme"] = self._scheme
+        return self._app.known(scope)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
 from longshore.api.health import LIVE_PATH, READY_PATH
-from longshore.api.http import ClientDisconnected, Request, Response, text_response
+from longshore.api.http import READING, ClientDisconnected, Request, Response, text_response
 from longshore.api.metrics import PATH as METRICS_PATH
 from longshore.logs import CURRENT
 
@@ -111,6 +111,19 @@ class App:
             return None
         try:
             return self._oci.repeats.answer(peer, sent)
+        except Exception:  # noqa: BLE001 - it is answered the usual way, and that tells
+            return None
+
+    def known(self, scope: Scope) -> tuple[int, bytes, bytes] | None:
+        """Return the answer to a request if one came before that is as good as the same.
+
+        None for most, and where each is logged.
+        """
+        is_read = scope["method"] in READING and scope["path"].startswith("/v2/")
+        if not is_read or _access_log.isEnabledFor(logging.INFO):
+            return None
+        try:
+            return self._oci.repeats.answer_like(scope)
         except Exception:  # noqa: BLE001 - it is answered the usual way, and that tells
             return None
 

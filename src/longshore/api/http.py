@@ -46,10 +46,12 @@ _log = logging.getLogger(__name__)
 
 NO_PROXIES = Proxies()
 
+READING = frozenset({"GET", "HEAD"})
+"""The methods that change nothing."""
+
 # What clients call themselves may be as long as a head; policies match as much of it, in
 # characters, and the audit tells as much.
 _LONGEST_USER_AGENT = 1_024
-_READING = frozenset({"GET", "HEAD"})
 _FILE_CHUNK = 1024 * 1024
 # A smaller piece of a file is read first and goes with the head: one write in place of two.
 _SMALL = 64 * 1024
@@ -85,6 +87,24 @@ class ClientDisconnected(Exception):
         self.received = received
 
 
+def peer_of(scope: Scope) -> str:
+    """Return who holds the connection, "" where it has no address: a socket of the file system."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def raw_path_of(scope: Scope) -> bytes:
+    """Return the path of a request, percent-encoded as it was sent."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw
+
+
+def sent_of(scope: Scope) -> bytes | None:
+    """Return the whole request as it came, where the server tells."""
+    extensions = scope.get("extensions")
+    return extensions.get(_SENT) if extensions else None
+
+
 class Request:
     """A request whose body hasn't been read yet.
 
@@ -98,7 +118,8 @@ class Request:
         path: the path as it was sent, percent-encodings included.
         client_address: the client's IP address, or "" where it has none; trusted proxies aren't the
             client.
-        peer: who holds the connection, "" where it has no address.
+        scope: ASGI's description of it.
+        asked: the names of the headers that anybody has asked for: no others have had a say.
         received: how many bytes of the body have been received.
     """
 
@@ -109,20 +130,20 @@ class Request:
         idle_timeout: float,
         proxies: Proxies = NO_PROXIES,
     ) -> None:
+        self.scope = scope
         self.method: str = scope["method"]
         self.scheme: str = scope.get("scheme", "http")
-        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         # The first of each name.
-        self._named = dict(reversed(self.headers))
-        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self._named = dict(reversed(self._headers))
+        self.asked: set[bytes] = set()
+        self.raw_path = raw_path_of(scope)
         self.path: str = self.raw_path.partition(b"?")[0].decode("latin-1")
         self.raw_query: bytes = scope.get("query_string", b"")
         self.extensions: Mapping[str, Any] = scope.get("extensions") or {}
-        # A socket of the file system knows no address.
-        peer: str = (scope.get("client") or ("",))[0]
+        peer = peer_of(scope)
         forwarded = [each.decode("latin-1") for each in self.all_headers(b"x-forwarded-for")]
         self.client_address: str = proxies.client_of(peer, forwarded)
-        self.peer = peer
         self._receive = receive
         self._idle_timeout = idle_timeout
         self._is_read = False
@@ -158,14 +179,9 @@ class Request:
         return parameters
 
     @property
-    def sent(self) -> bytes | None:
-        """The whole request as it came, where the server tells."""
-        return self.extensions.get(_SENT)
-
-    @property
     def only_reads(self) -> bool:
         """Whether its method changes nothing."""
-        return self.method in _READING
+        return self.method in READING
 
     def parameter(self, name: str) -> str | None:
         """Return the first parameter of the query called `name`."""
@@ -173,16 +189,18 @@ class Request:
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name`, which is lower-case."""
+        self.asked.add(name)
         value = self._named.get(name)
         return None if value is None else value.decode("latin-1")
 
     def all_headers(self, name: bytes) -> tuple[bytes, ...]:
         """Return all headers called `name`, which is lower-case."""
+        self.asked.add(name)
         if name not in self._named:
             return ()
-        if len(self._named) == len(self.headers):
+        if len(self._named) == len(self._headers):
             return (self._named[name],)
-        return tuple([value for key, value in self.headers if key == name])
+        return tuple([value for key, value in self._headers if key == name])
 
     @property
     def host(self) -> str:
@@ -216,7 +234,8 @@ class Request:
         """Return what a signature covers, one and the same each time."""
         if self._head is None:
             path = self.raw_path.partition(b"?")[0]
-            self._head = RequestHead(self.method, path, self.raw_query, self.headers)
+            self.asked.update(self._named)
+            self._head = RequestHead(self.method, path, self.raw_query, self._headers)
         return self._head
 
     @property

@@ -1,10 +1,14 @@
-"""Requests that come again: the very same bytes, from the same address.
+"""Requests that come again from the same address: the very same bytes, or as good as the same.
 
 Whoever waits for a tag to move, or pulls what others pull, sends one request over and over. What it
-was answered from memory alone is kept there too, and given again without reading it.
+was answered from memory alone is kept there too, and given again without reading it. Where proxies
+give each request a number, or clients a date, its bytes differ each time: it is parsed, and then
+its answer is found by what of it has a say.
 
 A request to read is decided by its bytes, by who sends them, by the database, by the server's keys
-and by the time; all else stays as it is while the process runs. The first two are the question
+and by the time; all else stays as it is while the process runs. Of its bytes, the line and those
+headers have a say that somebody asks for while it is answered (`Request.asked`): where one is asked
+for that isn't among those we know of, nothing is kept. These and the sender are the questions
 under which the answer is kept, the database's generation is the memory's, the keys are compared,
 and the clock was watched (`longshore.clock.Horizon`): where a condition of a policy has asked for
 the time, or for anything else of the request, nothing is kept. Whatever each request does besides
@@ -19,9 +23,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from longshore.api.http import FileBody
+from longshore.api.http import FileBody, peer_of, raw_path_of, sent_of
 from longshore.api.measuring import REGISTRY_FACE
 from longshore.errors import RegistryError
 from longshore.registry.memory import NotInMemory
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from longshore.api.attempts import Attempts
-    from longshore.api.http import Response
+    from longshore.api.http import Response, Scope
     from longshore.api.oci.exchanges import Exchange
     from longshore.api.throttle import Throttle
     from longshore.audit.records import ApiCall, Outline
@@ -41,12 +45,20 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context, WithoutWaiting
     from longshore.registry.pulls import PulledImage
 
+    # Status, lines of the headers, body.
+    Whole: TypeAlias = tuple[int, bytes, bytes]
+
 # What an answer takes in bytes, besides a manifest, which the memory holds anyway, or a blob.
 _SIZE = 4 * 1024
 # Larger blobs are read each time; the configurations of images are smaller.
 _LARGEST_BLOB = 16 * 1024
-# Those that came last. Where each request has a number of its own, nothing is kept of any.
+# Those that came last. What comes once drives out nothing that is kept.
 _MOST_SEEN = 4096
+# The headers that have a say in what is read on the registry face. The address of the client, if
+# not the connection's, is in the last one.
+_DECIDING = frozenset(
+    {b"accept", b"authorization", b"host", b"range", b"user-agent", b"x-forwarded-for"}
+)
 
 
 @dataclass(slots=True)
@@ -81,10 +93,11 @@ class _Known:
         outline: what the audit tells of it.
         pulled: the images that it hands out.
         puller: the ARN of whose pull it is.
+        size: how many bytes it takes.
     """
 
     basis: Basis
-    whole: tuple[int, bytes, bytes]
+    whole: Whole
     address: str
     credentials: str
     limited: str
@@ -93,6 +106,7 @@ class _Known:
     outline: Outline
     pulled: Sequence[PulledImage]
     puller: str
+    size: int
 
 
 class Repeats:
@@ -125,9 +139,10 @@ class Repeats:
         self._counts = counts
         # The bytes hold passwords, and nothing of those is kept.
         self._secret = secrets.token_bytes(32)
-        self._seen: dict[Hashable, None] = {}
+        self._seen = _Seen()
+        self._seen_bytes = _Seen()
 
-    def answer(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes] | None:
+    def answer(self, peer: str, sent: bytes) -> Whole | None:
         """Return status, lines of the headers and body of the answer; None if it isn't known.
 
         Args:
@@ -135,10 +150,66 @@ class Repeats:
             sent: the request as it came.
         """
         came_at = perf_counter()
-        question = self._question(peer, sent)
+        question = self._by_bytes(peer, sent)
+        known = self._recall(question) if question in self._seen_bytes else None
+        return None if known is None else self._give(known, came_at)
+
+    def answer_like(self, scope: Scope) -> Whole | None:
+        """Return the answer to a request by what of it has a say, as `answer` does by its bytes.
+
+        Args:
+            scope: ASGI's description of the request, which has no body.
+        """
+        came_at = perf_counter()
+        question = self._by_say(scope)
         known = self._recall(question) if question in self._seen else None
+        whole = None if known is None else self._give(known, came_at)
+        if known is not None and whole is not None:
+            self._keep_by_bytes(scope, known)
+        return whole
+
+    def keep(self, exchange: Exchange, told: ApiCall, response: Response) -> None:
+        """Keep an answer that was just found, if it came from memory alone and has come before.
+
+        Args:
+            exchange: what became known of the request.
+            told: what the audit was told of it.
+            response: the answer.
+        """
+        request, route, basis = exchange.request, exchange.route, exchange.basis
+        if route is None or basis is None or not request.asked <= _DECIDING:
+            return
+        # There are as many pieces of a blob as anybody likes.
+        if response.status != HTTPStatus.OK or not basis.holds(
+            basis.key_ids, self._context.clock()
+        ):
+            return
+        size = _SIZE
+        if isinstance(response.body, FileBody):
+            size += response.body.length
+            response.read_small_file(_LARGEST_BLOB)
+        if not isinstance(response.body, bytes):
+            return
+        known = _Known(
+            basis=basis,
+            whole=response.from_memory(request),
+            address=request.client_address,
+            credentials=exchange.credentials,
+            limited=route.operation,
+            registry=exchange.registry,
+            operation=exchange.operation,
+            outline=told.outline,
+            pulled=exchange.pulled,
+            puller=exchange.puller,
+            size=size,
+        )
+        self._keep(self._seen, self._by_say(request.scope), known)
+        self._keep_by_bytes(request.scope, known)
+
+    def _give(self, known: _Known, came_at: float) -> Whole | None:
+        """Do all that giving an answer again takes; None where it may not be given."""
         now = self._context.clock()
-        if known is None or not known.basis.holds(self._context.server_key.ids, now):
+        if not known.basis.holds(self._context.server_key.ids, now):
             return None
         try:
             if known.credentials:
@@ -157,53 +228,14 @@ class Repeats:
         )
         return known.whole
 
-    def keep(self, exchange: Exchange, told: ApiCall, response: Response) -> None:
-        """Keep an answer that was just found, if it came from memory alone and has come before.
+    def _keep(self, seen: _Seen, question: Hashable, known: _Known) -> None:
+        if seen.note(question):
+            self._without_waiting.keep(question, known, known.size)
 
-        Args:
-            exchange: what became known of the request.
-            told: what the audit was told of it.
-            response: the answer.
-        """
-        request, route, basis = exchange.request, exchange.route, exchange.basis
-        if request.sent is None or route is None or basis is None:
-            return
-        # There are as many pieces of a blob as anybody likes.
-        if response.status != HTTPStatus.OK or not basis.holds(
-            basis.key_ids, self._context.clock()
-        ):
-            return
-        size = _SIZE
-        if isinstance(response.body, FileBody):
-            size += response.body.length
-            response.read_small_file(_LARGEST_BLOB)
-        if not isinstance(response.body, bytes):
-            return
-        question = self._question(request.peer, request.sent)
-        if not self._has_seen(question):
-            return
-        known = _Known(
-            basis=basis,
-            whole=response.from_memory(request),
-            address=request.client_address,
-            credentials=exchange.credentials,
-            limited=route.operation,
-            registry=exchange.registry,
-            operation=exchange.operation,
-            outline=told.outline,
-            pulled=exchange.pulled,
-            puller=exchange.puller,
-        )
-        self._without_waiting.keep(question, known, size)
-
-    def _has_seen(self, question: Hashable) -> bool:
-        """Tell whether a request has come before, and remember that it came."""
-        if question in self._seen:
-            return True
-        if len(self._seen) >= _MOST_SEEN:
-            del self._seen[next(iter(self._seen))]
-        self._seen[question] = None
-        return False
+    def _keep_by_bytes(self, scope: Scope, known: _Known) -> None:
+        sent = sent_of(scope)
+        if sent is not None:
+            self._keep(self._seen_bytes, self._by_bytes(peer_of(scope), sent), known)
 
     def _recall(self, question: Hashable) -> _Known | None:
         try:
@@ -211,8 +243,36 @@ class Repeats:
         except NotInMemory:
             return None
 
-    def _question(self, peer: str, sent: bytes) -> Hashable:
-        return "request", peer, blake2b(sent, key=self._secret, digest_size=32).digest()
+    def _by_bytes(self, peer: str, sent: bytes) -> Hashable:
+        return "bytes", peer, self._digest(sent)
+
+    def _by_say(self, scope: Scope) -> Hashable:
+        deciding = [b"%b:%b" % header for header in scope["headers"] if header[0] in _DECIDING]
+        # In no path, query, name or value is a line break.
+        said = b"\n".join((raw_path_of(scope), scope["query_string"], *deciding))
+        return "say", peer_of(scope), scope["method"], self._digest(said)
+
+    def _digest(self, content: bytes) -> bytes:
+        return blake2b(content, key=self._secret, digest_size=32).digest()
+
+
+class _Seen:
+    """The requests that came last."""
+
+    def __init__(self) -> None:
+        self._questions: dict[Hashable, None] = {}
+
+    def __contains__(self, question: Hashable) -> bool:
+        return question in self._questions
+
+    def note(self, question: Hashable) -> bool:
+        """Take note that a request came; tell whether it had come before."""
+        if question in self._questions:
+            return True
+        if len(self._questions) >= _MOST_SEEN:
+            del self._questions[next(iter(self._questions))]
+        self._questions[question] = None
+        return False
 
 
 def _find(context: Context, question: Hashable) -> _Known:
