@@ -78,6 +78,10 @@ class Memory:
             _keep(generation, question, answer, size(answer))
         return answer
 
+    def recall(self, question: Hashable) -> object | None:
+        """Return the answer to a question that content has a say in, or None if it isn't known."""
+        return self._now(beside_content=False).answers.get(question)
+
     def wait(self) -> None:
         """Say that what comes next needs the database.
 
@@ -141,6 +145,10 @@ class MemoryAlone(Memory):
             return cast("Answer", generation.answers[question])
         except KeyError:
             raise NotInMemory from None
+
+    def recall(self, question: Hashable) -> object | None:
+        """Return the answer to a question that content has a say in, or None if it isn't known."""
+        return self._known.answers.get(question)
 
     def keep(self, question: Hashable, answer: object, size: int) -> None:
         """Remember an answer that depends on nothing but this moment's.

@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from longshore.api.http import FileBody, peer_of, raw_path_of, sent_of
 from longshore.api.measuring import REGISTRY_FACE
+from longshore.audit.records import RepeatedCall
 from longshore.errors import RegistryError
-from longshore.registry.memory import NotInMemory
+from longshore.ids import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -220,7 +221,7 @@ class Repeats:
             return None
         for image in known.pulled:
             self._context.pulls.note(image, known.puller, now)
-        self._trail.write(known.outline.at(now))
+        self._trail.write(RepeatedCall(known.outline, now, random_id()))
         status, _, body = known.whole
         seconds = perf_counter() - came_at
         self._counts.request(
@@ -238,10 +239,8 @@ class Repeats:
             self._keep(self._seen_bytes, self._by_bytes(peer_of(scope), sent), known)
 
     def _recall(self, question: Hashable) -> _Known | None:
-        try:
-            return self._without_waiting.run(lambda context: _find(context, question))
-        except NotInMemory:
-            return None
+        found = self._without_waiting.run(lambda context: context.memory.recall(question))
+        return cast("_Known | None", found)
 
     def _by_bytes(self, peer: str, sent: bytes) -> Hashable:
         return "bytes", peer, self._digest(sent)
@@ -273,10 +272,3 @@ class _Seen:
             del self._questions[next(iter(self._questions))]
         self._questions[question] = None
         return False
-
-
-def _find(context: Context, question: Hashable) -> _Known:
-    def find() -> _Known:
-        raise NotInMemory
-
-    return context.memory.answer(question, find)
