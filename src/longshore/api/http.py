@@ -445,7 +445,7 @@ class Response:
         """
         if self.status == HTTPStatus.REQUEST_TIMEOUT:
             return None
-        if request.method != "HEAD":
+        if request.method != "HEAD" and isinstance(self.body, FileBody):
             self.read_small_file(_SMALL)
         return self.from_memory(request) if isinstance(self.body, bytes) else None
 
@@ -476,7 +476,8 @@ class Response:
         if self.status == HTTPStatus.REQUEST_TIMEOUT:
             # RFC 9110, section 15.5.9: nobody waits for the rest.
             headers["connection"] = "close"
-        return headers | {name.lower(): value for name, value in self.headers.items()}
+        headers.update({name.lower(): value for name, value in self.headers.items()})
+        return headers
 
     async def _send(self, request: Request, send: Send, workers: Workers) -> None:
         body = self.body
@@ -508,13 +509,9 @@ class Response:
 
 
 def _length(body: bytes | FileBody | StreamBody) -> int | None:
-    match body:
-        case bytes():
-            return len(body)
-        case FileBody():
-            return body.length
-        case StreamBody():
-            return None
+    if isinstance(body, bytes):
+        return len(body)
+    return body.length if isinstance(body, FileBody) else None
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

@@ -39,7 +39,8 @@ class Exchange:
         needs: the permissions that it needs.
         is_counted: whether the rate limits have counted it.
         output: what the operation gave, unless the answer was in memory.
-        answer: what it was answered and the images that this hands out, if both may be remembered.
+        is_remembered: whether its answer may be kept in memory.
+        answer: what it was answered and the images that this hands out, if that is remembered.
         outcome: what it came to, if one that asked the same has come to it before.
         is_from_memory: whether it was answered without asking the database anything.
         error: why it was refused, None if it wasn't.
@@ -54,6 +55,7 @@ class Exchange:
     needs: tuple[Need, ...] = ()
     is_counted: bool = False
     output: Mapping[str, Any] | None = field(default=None, repr=False)
+    is_remembered: bool = False
     answer: tuple[bytes, Sequence[PulledImage]] | None = field(default=None, repr=False)
     outcome: Outcome | None = field(default=None, repr=False)
     is_from_memory: bool = False

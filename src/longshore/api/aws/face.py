@@ -185,8 +185,10 @@ class AwsFace:
         exchange.operation = exchange.api.operation_name(request, exchange.body)
         operation = exchange.api.operations.get(exchange.operation)
         is_quick = operation is None or operation.is_remembered or operation.only_computes
+        is_small = len(exchange.body) <= _SMALL_BODY
+        exchange.is_remembered = operation is not None and operation.is_remembered and is_small
         response, exchange.is_from_memory = await self._quickly(
-            serve, is_small=is_quick and _is_small(exchange)
+            serve, is_small=is_quick and is_small
         )
         return response
 
@@ -306,8 +308,9 @@ class AwsFace:
             exchange.output = operation.handler(call, exchange.members)
             return api.serialize(name, exchange.output), call.pulled
 
-        is_remembered = operation.is_remembered and _is_small(exchange)
-        if is_remembered or (operation.only_computes and _is_small(exchange)):
+        if exchange.is_remembered or (
+            operation.only_computes and len(exchange.body) <= _SMALL_BODY
+        ):
             exchange.members, exchange.needs = context.memory.answer(
                 ("request", call.caller, *asked),
                 lambda: (exchange.members, find_needs()),
@@ -321,7 +324,7 @@ class AwsFace:
         if not exchange.is_counted:
             self._throttle.count(name, call.own_registry)
             exchange.is_counted = True
-        if is_remembered:
+        if exchange.is_remembered:
             content, pulled = exchange.answer = context.memory.answer(
                 ("answer", call.caller, call.base_url, *asked), run, lambda answer: len(answer[0])
             )
@@ -330,10 +333,6 @@ class AwsFace:
         # Not by the clock that watches: the answer doesn't depend on when it is given.
         self._note_pulls(pulled, call.principal.identity_arn)
         return api.answer(name, content, exchange.request.id)
-
-
-def _is_small(exchange: Exchange) -> bool:
-    return len(exchange.body) <= _SMALL_BODY
 
 
 def _refuse_encoding(request: Request) -> None:

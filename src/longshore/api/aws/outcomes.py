@@ -75,6 +75,8 @@ class Outcomes:
             context: the store, as it may be asked at the moment.
             exchange: a request whose signature has been verified.
         """
+        if not exchange.is_remembered:
+            return None
         outcome = cast("Outcome | None", context.memory.recall(_question(exchange)))
         if outcome is None or (outcome.until is not None and self._clock() >= outcome.until):
             return None
