@@ -67,12 +67,23 @@ PATHS = [
     *(f"manifests/{image.digest}" for image in IMAGES),
     f"blobs/{layer('a').digest}",
     f"blobs/{ALONE.digest}",
+    "tags/list",
+    "tags/list?last=1",
+    f"referrers/{IMAGES[0].digest}",
+    "/v2/_catalog",
 ]
+BLOB_OF_NO_IMAGE = PATHS[5]
 USERS = ["ann"]
 ADDRESSES = ["192.0.2.1", "192.0.2.2"]
 AGENTS = ["docker", "skopeo"]
 TIMES = st.integers(1, 4)
-PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
+PULL = [
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:ListImages",
+    "ecr:DescribeRepositories",
+]
 CONDITIONS: list[dict[str, Any]] = [
     {},
     {"DateLessThan": {"aws:CurrentTime": "2023-11-15T00:00:00Z"}},
@@ -110,9 +121,10 @@ class Asked:
 
     def scope(self) -> dict[str, Any]:
         """It, as ASGI has it."""
+        path, _, query = self.path.partition("?")
         return {
-            "type": "http", "method": self.method, "path": self.path,
-            "raw_path": self.path.encode(), "query_string": b"",
+            "type": "http", "method": self.method, "path": path,
+            "raw_path": path.encode(), "query_string": query.encode(),
             "headers": [(k.lower().encode(), v.encode()) for k, v in self.headers],
             "client": (self.address, 4711), "scheme": "http", "extensions": {SENT: self.sent},
         }  # fmt: skip
@@ -217,7 +229,7 @@ class Repeats(RuleBasedStateMachine):
         for user in USERS:
             users.create(context, ACCOUNT, user)
         self.mend()
-        for path in (PATHS[0], PATHS[-1]):
+        for path in (PATHS[0], BLOB_OF_NO_IMAGE):
             self.ask(("ann", "GET", path, ADDRESSES[0], AGENTS[0]), 1)
 
     @rule()
@@ -270,7 +282,8 @@ class Repeats(RuleBasedStateMachine):
         if password := self._passwords[who]:
             basic = base64.b64encode(password.encode()).decode()
             headers.append(("Authorization", f"Basic {basic}"))
-        return Asked(method, f"/v2/{REPOSITORY}/{path}", tuple(headers), address)
+        path = path if path.startswith("/") else f"/v2/{REPOSITORY}/{path}"
+        return Asked(method, path, tuple(headers), address)
 
     @rule(address=st.sampled_from(ADDRESSES), password=st.text("abc", min_size=5), times=TIMES)
     def guess(self, address: str, password: str, times: int) -> None:

@@ -114,9 +114,9 @@ _LAST_BYTES = Also(
 
 _NAME = r"/v2/(?P<name>.+)"
 _PING = Route(ping, "GetAuthorizationToken", None, is_hot=True)
-_CATALOG = _route(listings.catalog, "DescribeRepositories")
-_TAGS = _route(listings.tags, "ListImages")
-_REFERRERS = _route(listings.referrers_of, "ListImageReferrers", "ecr:BatchGetImage")
+_CATALOG = _route(listings.catalog, "DescribeRepositories", is_hot=True)
+_TAGS = _route(listings.tags, "ListImages", is_hot=True)
+_REFERRERS = _route(listings.referrers_of, "ListImageReferrers", "ecr:BatchGetImage", is_hot=True)
 _MANIFEST = _route(manifests.get, "BatchGetImage", is_hot=True)
 
 ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (
