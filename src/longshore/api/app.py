@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
 from longshore.api.health import LIVE_PATH, READY_PATH
-from longshore.api.http import READING, ClientDisconnected, Request, Response, text_response
+from longshore.api.http import READING, ClientDisconnected, Request
 from longshore.api.metrics import PATH as METRICS_PATH
+from longshore.api.responses import Response, text_response
 from longshore.logs import CURRENT
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from longshore.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from longshore.access.sigv4 import Signature
+    from longshore.access.signatures import Signature
     from longshore.api.aws.api import Api
     from longshore.api.aws.calls import Call
     from longshore.api.aws.outcomes import Outcome

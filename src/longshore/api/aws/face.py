@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from longshore.access.sigv4 import read_signature
+from longshore.access.signatures import read_signature
 from longshore.api import auditing, measuring
 from longshore.api.aws.exchanges import Exchange
 from longshore.api.aws.outcomes import Outcomes
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from longshore.access.sigv4 import Signature, SignatureVerifier
+    from longshore.access.signatures import Signature
+    from longshore.access.sigv4 import SignatureVerifier
     from longshore.api.attempts import Attempts
     from longshore.api.aws.api import Api
     from longshore.api.aws.calls import Call
     from longshore.api.aws.operations import Operation
     from longshore.api.aws.outcomes import Outcome
     from longshore.api.hosts import Hosts
-    from longshore.api.http import Request, Response
+    from longshore.api.http import Request
+    from longshore.api.responses import Response
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
     from longshore.audit.trail import Trail

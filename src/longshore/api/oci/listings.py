@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from longshore.api import pages
-from longshore.api.http import Response
+from longshore.api.responses import Response
 from longshore.errors import InvalidParameter
 from longshore.registry import image_listings, referrers, repositories
 from longshore.registry.media_types import OCI_INDEX

@@ -25,8 +25,9 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from longshore.api.http import FileBody, peer_of, raw_path_of, sent_of
+from longshore.api.http import peer_of, raw_path_of, sent_of
 from longshore.api.measuring import REGISTRY_FACE
+from longshore.api.responses import FileBody
 from longshore.audit.records import RepeatedCall
 from longshore.errors import RegistryError
 from longshore.ids import random_id
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from longshore.api.attempts import Attempts
-    from longshore.api.http import Response, Scope
+    from longshore.api.http import Scope
     from longshore.api.oci.exchanges import Exchange
+    from longshore.api.responses import Response
     from longshore.api.throttle import Throttle
     from longshore.audit.records import ApiCall, Outline
     from longshore.audit.trail import Trail

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from longshore.api.http import Response, decode_segment
+from longshore.api.http import decode_segment
 from longshore.api.oci import blobs, listings, manifests, uploads
 from longshore.api.oci.errors import InvalidName, MethodNotAllowed, RouteNotFound
+from longshore.api.responses import Response
 from longshore.identity.authorization import Need
 from longshore.names import is_repository_name
 
