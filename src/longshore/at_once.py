@@ -80,6 +80,13 @@ class Application(Protocol):
             sent: the request as it came, from its first byte to its last, if it is one.
         """
 
+    def known(self, scope: Scope) -> Whole | None:
+        """Return the answer to a request without a body, if one like it came before; as `again`.
+
+        Args:
+            scope: ASGI's description of the request, as `begin` gets it.
+        """
+
 
 class AnswersAtOnce(HttpToolsProtocol):
     """A connection of uvicorn's that answers requests at once where it can.
@@ -101,6 +108,7 @@ class AnswersAtOnce(HttpToolsProtocol):
         is_counted = self.limit_concurrency is not None or self.access_log
         self._begin: Any = None if is_counted else getattr(self.app, "begin", None)
         self._again: Any = None if is_counted else getattr(self.app, "again", None)
+        self._known: Any = None if is_counted else getattr(self.app, "known", None)
         self._is_put_off = False
         self._is_whole = False
         self._body = b""
@@ -247,6 +255,9 @@ class AnswersAtOnce(HttpToolsProtocol):
         scope["extensions"] = {WHOLE_BODY: lambda: body}
         if sent is not None:
             scope["extensions"][SENT] = sent
+        known = None if body or self._known is None else self._known(scope)
+        if known is not None:
+            return self._end(*known)
         begun = self._begin(scope, _nothing_more)
         if begun is None:
             return self.app
@@ -257,10 +268,14 @@ class AnswersAtOnce(HttpToolsProtocol):
             whole = answer.whole()
             if whole is None:
                 return partial(_send, answer)
-            left = self._write(*whole)
-            self._is_at_rest, self._is_last = left is None, True
-            return left
+            return self._end(*whole)
         return partial(_finish, Rest(begun, waits_for))
+
+    def _end(self, status: int, lines: bytes, body: bytes | FilePiece) -> Any:  # noqa: ANN401 - an application of ASGI
+        """Answer the request that has come whole, or return what sends what is left."""
+        left = self._write(status, lines, body)
+        self._is_at_rest, self._is_last = left is None, True
+        return left
 
     def _write(self, status: int, lines: bytes, body: bytes | FilePiece) -> Any:  # noqa: ANN401 - an application of ASGI
         """Send an answer, or return the application of ASGI that sends what is left of it."""

@@ -63,3 +63,8 @@ class Lifespan:
     def again(self, peer: str, sent: bytes) -> at_once.Whole | None:
         """See `longshore.at_once.Application`."""
         return self._app.again(peer, sent)
+
+    def known(self, scope: MutableMapping[str, Any]) -> at_once.Whole | None:
+        """See `longshore.at_once.Application`."""
+        scope["scheme"] = self._scheme
+        return self._app.known(scope)

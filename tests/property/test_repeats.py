@@ -2,9 +2,9 @@
 
 Any requests, over and over, and whatever may change between them: what tags stand for, what
 policies say, who there is, which keys there are, and what time it is; by this process or by
-another. Each request is first asked for among those that came before, and then answered the usual
-way: where both have an answer, it is the same one, and so is what the audit tells and which pulls
-are noted.
+another. Each request is first asked for among those that came before, by its bytes and then by what
+of it has a say, and then answered the usual way: where more than one has an answer, it is the same
+one, and so is what the audit tells and which pulls are noted.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from longshore import server
 from longshore.access.policy.documents import Grammar
+from longshore.api.oci import repeats
 from longshore.at_once import SENT
 from longshore.clock import DAY, HOUR, MINUTE
 from longshore.errors import ImageAlreadyExists, RegistryError
@@ -57,7 +58,7 @@ from tests.support.pushing import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from longshore.files import FilePiece
+    from longshore.at_once import Whole
     from longshore.registry.context import Context
 
 ALONE = layer("of no image")
@@ -71,12 +72,23 @@ PATHS = [
     f"blobs/{layer('a').digest}",
     f"blobs/{LARGE.digest}",
     f"blobs/{ALONE.digest}",
+    "tags/list",
+    "tags/list?last=1",
+    f"referrers/{IMAGES[0].digest}",
+    "/v2/_catalog",
 ]
+BLOB_OF_NO_IMAGE = PATHS[5]
 USERS = ["ann"]
 ADDRESSES = ["192.0.2.1", "192.0.2.2"]
 AGENTS = ["docker", "skopeo"]
 TIMES = st.integers(1, 4)
-PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
+PULL = [
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:ListImages",
+    "ecr:DescribeRepositories",
+]
 CONDITIONS: list[dict[str, Any]] = [
     {},
     {"DateLessThan": {"aws:CurrentTime": "2023-11-15T00:00:00Z"}},
@@ -114,8 +126,10 @@ class Asked:
 
     def scope(self) -> dict[str, Any]:
         """It, as ASGI has it."""
+        path, _, query = self.path.partition("?")
         return {
-            "type": "http", "method": self.method, "path": self.path, "query_string": b"",
+            "type": "http", "method": self.method, "path": path,
+            "raw_path": path.encode(), "query_string": query.encode(),
             "headers": [(k.lower().encode(), v.encode()) for k, v in self.headers],
             "client": (self.address, 4711), "scheme": "http", "extensions": {SENT: self.sent},
         }  # fmt: skip
@@ -125,7 +139,8 @@ class Server:
     """A server, and a second process over the same store.
 
     Attributes:
-        repeated: how many requests were answered without being read.
+        repeated: how many requests were answered by their bytes.
+        alike: how many were answered by what of them has a say.
     """
 
     def __init__(self, data: Path) -> None:
@@ -142,7 +157,7 @@ class Server:
         self._level = self._log.level
         self._log.setLevel(logging.WARNING)
         self._seen = 0
-        self.repeated = 0
+        self.repeated = self.alike = 0
 
     def close(self) -> None:
         self._log.setLevel(self._level)
@@ -152,18 +167,19 @@ class Server:
             context.database.close()
 
     def ask(self, asked: Asked) -> None:
-        """Ask twice, and compare."""
+        """Ask in all ways, and compare."""
+        again, *effects = self._watch(lambda: self._app.again(asked.address, asked.sent))
+        known, *effects_of_known = self._watch(lambda: self._app.known(asked.scope()))
+        usual = self._watch(lambda: self._loop.run_until_complete(self._answer(asked)))
+        for answer in ([again, *effects], [known, *effects_of_known]):
+            assert answer in (usual, [None, [], 0])
+        self.repeated += again is not None
+        self.alike += known is not None
+
+    def _watch(self, answer: Callable[[], Any]) -> list[Any]:
+        """Return an answer, what the audit was told of it, and how many pulls were noted."""
         noted = self._noted()
-        again = self._app.again(asked.address, asked.sent)
-        told_again, noted_again = self._told(), self._noted() - noted
-        usual = self._loop.run_until_complete(self._answer(asked))
-        told, noted_usually = self._told(), self._noted() - noted - noted_again
-        if again is None:
-            assert (told_again, noted_again) == ([], 0)
-        else:
-            self.repeated += 1
-            given = (*again[:2], _bytes_of(again[2]))
-            assert (given, told_again, noted_again) == (usual, told, noted_usually)
+        return [_in_bytes(answer()), self._told(), self._noted() - noted]
 
     async def _answer(self, asked: Asked) -> tuple[int, bytes, bytes]:
         messages: list[Any] = []
@@ -188,11 +204,14 @@ class Server:
         return sum(tally.count for tally in self.context.pulls._gathered.values())
 
 
-def _bytes_of(body: bytes | FilePiece) -> bytes:
-    if isinstance(body, bytes):
-        return body
-    with body.file as file:
-        return os.pread(file.fileno(), body.length, body.offset)
+def _in_bytes(answer: Whole | None) -> Whole | None:
+    if answer is None:
+        return None
+    status, lines, piece = answer
+    if isinstance(piece, bytes):
+        return answer
+    with piece.file as file:
+        return status, lines, os.pread(file.fileno(), piece.length, piece.offset)
 
 
 async def _nothing() -> dict[str, Any]:
@@ -225,7 +244,7 @@ class Repeats(RuleBasedStateMachine):
         for user in USERS:
             users.create(context, ACCOUNT, user)
         self.mend()
-        for path in (PATHS[0], PATHS[-1]):
+        for path in (PATHS[0], BLOB_OF_NO_IMAGE):
             self.ask(("ann", "GET", path, ADDRESSES[0], AGENTS[0]), 1)
 
     @rule()
@@ -263,20 +282,24 @@ class Repeats(RuleBasedStateMachine):
             st.sampled_from(AGENTS),
         ),
         times=TIMES,
+        numbered=st.booleans(),
     )
-    def ask(self, request: tuple[str, str, str, str, str], times: int) -> None:
-        asked = self.request(*request)
-        self._asked.append(asked)
-        for _ in range(times):
-            self.server.ask(asked)
+    def ask(
+        self, request: tuple[str, str, str, str, str], times: int, *, numbered: bool = False
+    ) -> None:
+        for number in range(times):
+            more = {"X-Request-Id": str(number)} if numbered else {}
+            self.server.ask(self.request(*request, **more))
+        self._asked.append(self.request(*request))
 
-    def request(self, who: str, method: str, path: str, *of: str) -> Asked:
+    def request(self, who: str, method: str, path: str, *of: str, **more: str) -> Asked:
         address, agent = of
-        headers = [("Host", "127.0.0.1"), ("User-Agent", agent)]
+        headers = [("Host", "127.0.0.1"), ("User-Agent", agent), *more.items()]
         if password := self._passwords[who]:
             basic = base64.b64encode(password.encode()).decode()
             headers.append(("Authorization", f"Basic {basic}"))
-        return Asked(method, f"/v2/{REPOSITORY}/{path}", tuple(headers), address)
+        path = path if path.startswith("/") else f"/v2/{REPOSITORY}/{path}"
+        return Asked(method, path, tuple(headers), address)
 
     @rule(address=st.sampled_from(ADDRESSES), password=st.text("abc", min_size=5), times=TIMES)
     def guess(self, address: str, password: str, times: int) -> None:
@@ -385,13 +408,51 @@ def test_a_change_lets_a_request_be_read(
     asked = machine.request("ann", "GET", PATHS[0], ADDRESSES[0], AGENTS[0])
     for _ in range(4):
         machine.server.ask(asked)
-    repeated = machine.server.repeated
+    repeated, alike = machine.server.repeated, machine.server.alike
     machine.server.ask(asked)
-    assert machine.server.repeated == repeated + 1
+    assert (machine.server.repeated, machine.server.alike) == (repeated + 1, alike + 1)
 
     change(machine)
     machine.server.ask(asked)
-    assert machine.server.repeated == repeated + 1
+    assert (machine.server.repeated, machine.server.alike) == (repeated + 1, alike + 1)
+
+
+def test_what_has_no_say_may_differ(machine: Repeats) -> None:
+    for number in range(5):
+        more = {"X-Request-Id": f"{number}", "Traceparent": f"{number}", "Cookie": f"a={number}"}
+        machine.server.ask(machine.request("ann", "GET", PATHS[0], ADDRESSES[0], AGENTS[0], **more))
+    # It came once before, at the beginning: of these the first is kept.
+    assert (machine.server.repeated, machine.server.alike) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Accept": "application/vnd.oci.image.index.v1+json"},
+        {"Range": "bytes=0-1"},
+        {"X-Forwarded-For": "192.0.2.9"},
+        {"Host": "registry.example"},
+        {"User-Agent": "another"},
+        {"Authorization": "Basic QVdTOmE="},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_has_a_say_may_not_differ(machine: Repeats, more: dict[str, str]) -> None:
+    request = ("ann", "GET", PATHS[0], ADDRESSES[0], AGENTS[0])
+    machine.ask(request, 3)
+    alike = machine.server.alike
+
+    asked = machine.request(*request, **more)
+    machine.server.ask(asked)
+    assert machine.server.alike == alike
+
+
+def test_a_header_that_nobody_knows_to_have_a_say_lets_nothing_be_kept(
+    machine: Repeats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "_DECIDING", repeats._DECIDING - {b"accept"})
+    machine.ask(("ann", "GET", PATHS[0], ADDRESSES[1], AGENTS[1]), 5)
+    assert (machine.server.repeated, machine.server.alike) == (0, 0)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -401,10 +462,11 @@ def test_what_a_condition_has_a_say_in_is_read_each_time(
     statement = {"Effect": "Allow", "Action": PULL, "Condition": condition}
     machine.let("ann", [statement], machine.server.context)
     asked = machine.request("ann", "GET", PATHS[0], ADDRESSES[0], AGENTS[0])
-    repeated = machine.server.repeated
+    repeated, alike = machine.server.repeated, machine.server.alike
     for _ in range(5):
         machine.server.ask(asked)
     assert (machine.server.repeated > repeated) is (condition == {})
+    assert (machine.server.alike > alike) is (condition == {})
 
 
 def test_of_requests_that_come_once_nothing_is_kept(machine: Repeats) -> None:
@@ -448,10 +510,12 @@ def machine() -> Iterator[Repeats]:
 
 def test_what_comes_again_is_answered_as_it_would_be_if_it_were_read() -> None:
     repeated: list[int] = []
+    alike: list[int] = []
 
     class Counted(Repeats):
         def teardown(self) -> None:
             repeated.append(self.server.repeated)
+            alike.append(self.server.alike)
             super().teardown()
 
     run_state_machine_as_test(
@@ -465,3 +529,4 @@ def test_what_comes_again_is_answered_as_it_would_be_if_it_were_read() -> None:
     )
     # Else there was nothing to compare.
     assert sum(repeated) > len(repeated)
+    assert sum(alike) > len(alike)

@@ -54,8 +54,8 @@ class Text:
 class App:
     """An application that tells how it was asked, and what was in the body.
 
-    To `/wait` it answers after a turn of the event loop, to `/pieces` by messages, to `/task` in a
-    task alone; to `/fail` it doesn't.
+    What `/known` is answered is known. To `/wait` it answers after a turn of the event loop, to
+    `/pieces` by messages, to `/task` in a task alone; to `/fail` it doesn't.
     """
 
     tasks: list[asyncio.Task[Any] | None] = field(default_factory=list)
@@ -72,6 +72,11 @@ class App:
         text = b"again"
         length = b"content-length: %d\r\n" % len(text)
         return (200, length, text) if sent in self.sent else None
+
+    def known(self, scope: Any) -> tuple[int, bytes, bytes] | None:
+        number = dict(scope["headers"]).get(b"number", b"none")
+        length = b"content-length: %d\r\n" % len(number)
+        return (200, length, number) if scope["path"] == "/known" else None
 
     async def _answer(self, scope: Any) -> Text:
         if SENT in scope["extensions"]:
@@ -139,6 +144,20 @@ def test_what_came_before_in_the_same_bytes_is_answered_without_being_read(start
         assert ask(client, b"b") == b"once:b"
         with socket.create_connection(client.getpeername()) as other:
             assert ask(other, b"a") == b"again"
+
+
+def test_what_is_known_by_what_it_says_is_answered_without_being_begun(
+    app: App, start: Any
+) -> None:
+    with start().connect() as client:
+        for number in ("1", "2"):
+            client.sendall(request(f"Number: {number}", path="/known"))
+            assert read_answer(client) == number.encode()
+        assert app.tasks == []
+        assert ask(client, b"a", path="/known") == b"once:a"
+        # In a pipeline, too.
+        client.sendall(request("Number: 3", path="/known") * 2)
+        assert {read_answer(client) for _ in range(2)} <= {b"3", b"task:"}
 
 
 def test_what_came_in_pieces_or_with_another_request_is_not_known_by_its_bytes(

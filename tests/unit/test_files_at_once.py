@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl
 import pytest
 import uvicorn
 
-from longshore.api.http import FileBody, Request, Response
+from longshore.api.http import Request
+from longshore.api.responses import FileBody, Response
 from longshore.api.workers import Workers
 from longshore.at_once import SENT
 from longshore.transport import Patience, http_protocol

@@ -24,7 +24,8 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.api.http import ClientDisconnected, FileBody, Request, Response
+from longshore.api.http import ClientDisconnected, Request
+from longshore.api.responses import FileBody, Response
 from longshore.api.workers import Workers
 from longshore.errors import RequestTimeout
 from longshore.names import Digest

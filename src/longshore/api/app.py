@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from longshore.api.ecr.layers import DOWNLOAD_PATH
 from longshore.api.events import PATH as EVENTS_PATH
 from longshore.api.health import LIVE_PATH, READY_PATH
-from longshore.api.http import ClientDisconnected, Request, Response, text_response
+from longshore.api.http import READING, ClientDisconnected, Request
 from longshore.api.metrics import PATH as METRICS_PATH
+from longshore.api.responses import Response, text_response
 from longshore.logs import CURRENT
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from longshore.api.downloads import Downloads
     from longshore.api.events import EventStream
     from longshore.api.health import Health
-    from longshore.api.http import FileBody, Receive, Scope, Send
+    from longshore.api.http import Receive, Scope, Send
     from longshore.api.metrics import MetricsPage
     from longshore.api.oci.face import OciFace
     from longshore.api.proxies import Proxies
+    from longshore.api.responses import Whole
     from longshore.api.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -102,7 +104,7 @@ class App:
         is_for_face = request.path.startswith("/v2/") or request.path == "/"
         return self._serve(request) if is_for_face else None
 
-    def again(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes | FileBody] | None:
+    def again(self, peer: str, sent: bytes) -> Whole | None:
         """Return the answer to a request that has come before, as `longshore.at_once` asks for it.
 
         None for most, and where each is logged.
@@ -111,6 +113,19 @@ class App:
             return None
         try:
             return self._oci.repeats.answer(peer, sent)
+        except Exception:  # noqa: BLE001 - it is answered the usual way, and that tells
+            return None
+
+    def known(self, scope: Scope) -> Whole | None:
+        """Return the answer to a request if one came before that is as good as the same.
+
+        None for most, and where each is logged.
+        """
+        is_read = scope["method"] in READING and scope["path"].startswith("/v2/")
+        if not is_read or _access_log.isEnabledFor(logging.INFO):
+            return None
+        try:
+            return self._oci.repeats.answer_like(scope)
         except Exception:  # noqa: BLE001 - it is answered the usual way, and that tells
             return None
 
@@ -165,7 +180,7 @@ class Answer:
         self._response = response
         self._workers = workers
 
-    def whole(self) -> tuple[int, bytes, bytes | FileBody] | None:
+    def whole(self) -> Whole | None:
         """See `longshore.api.http.Response.whole`."""
         whole = self._response.whole(self._request)
         if whole is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from longshore.api import auditing, measuring
 from longshore.api.ecr.layers import DOWNLOAD_OPERATION, DOWNLOAD_PATH
-from longshore.api.http import text_response
 from longshore.api.oci.blobs import serve
+from longshore.api.responses import text_response
 from longshore.audit.records import ANONYMOUS, ApiCall
 from longshore.errors import (
     AccessDenied,
@@ -22,7 +22,8 @@ from longshore.registry import downloads
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from longshore.api.http import Request, Response
+    from longshore.api.http import Request
+    from longshore.api.responses import Response
     from longshore.api.workers import Workers
     from longshore.audit.trail import Trail
     from longshore.clock import Millis

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from longshore.api.basic import read_basic
-from longshore.api.http import Response, StreamBody
+from longshore.api.responses import Response, StreamBody
 from longshore.errors import AccessDenied, RegistryError, TooManyFailures, UnrecognizedClient
 from longshore.events import log
 from longshore.identity import registry_tokens

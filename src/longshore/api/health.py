@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from longshore.api.http import Response
+from longshore.api.responses import Response
 from longshore.metadata.migrate import newest_revision, revision_of
 
 if TYPE_CHECKING:

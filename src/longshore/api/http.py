@@ -1,30 +1,24 @@
-"""As much HTTP as the faces need, over plain ASGI."""
+"""Requests: as much of HTTP as the faces need, over plain ASGI."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
 
-from longshore import files
-from longshore.access.sigv4 import RequestHead
+from longshore.access.signatures import RequestHead
 from longshore.api.proxies import Proxies
 from longshore.errors import RegistryError, RequestEntityTooLarge, RequestTimeout, Server
 from longshore.identity.authorization import Surroundings
 from longshore.ids import random_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-    from typing import BinaryIO, Protocol
-
-    from longshore.api.workers import Workers
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from typing import Protocol
 
     class DirectBody(Protocol):
         """What is left of a body, as the server offers it past ASGI's messages."""
@@ -47,21 +41,17 @@ _log = logging.getLogger(__name__)
 
 NO_PROXIES = Proxies()
 
+READING = frozenset({"GET", "HEAD"})
+"""The methods that change nothing."""
+
 # What clients call themselves may be as long as a head; policies match as much of it, in
 # characters, and the audit tells as much.
 _LONGEST_USER_AGENT = 1_024
-_READING = frozenset({"GET", "HEAD"})
-_FILE_CHUNK = 1024 * 1024
-# A smaller piece of a file is read first and goes with the head: one write in place of two.
-_SMALL = 64 * 1024
-# An extension of ASGI, "Zero Copy Send" in its specification.
-_ZERO_COPY_SEND = "http.response.zerocopysend"
 # An extension of our transport's: an event that tells that the server is about to stop.
 _STOPPING = "longshore.stopping"
 # Extensions of our own server (`longshore.transport`).
 _DIRECT_BODY = "longshore.request.directbody"
 _WHOLE_BODY = "longshore.request.wholebody"
-_WHOLE_ANSWER = "longshore.response.whole"
 _SENT = "longshore.request.sent"
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 
@@ -84,6 +74,24 @@ class ClientDisconnected(Exception):
         self.received = received
 
 
+def peer_of(scope: Scope) -> str:
+    """Return who holds the connection, "" where it has no address: a socket of the file system."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def raw_path_of(scope: Scope) -> bytes:
+    """Return the path of a request, percent-encoded as it was sent."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw
+
+
+def sent_of(scope: Scope) -> bytes | None:
+    """Return the whole request as it came, where the server tells."""
+    extensions = scope.get("extensions")
+    return extensions.get(_SENT) if extensions else None
+
+
 class Request:
     """A request whose body hasn't been read yet.
 
@@ -97,7 +105,8 @@ class Request:
         path: the path as it was sent, percent-encodings included.
         client_address: the client's IP address, or "" where it has none; trusted proxies aren't the
             client.
-        peer: who holds the connection, "" where it has no address.
+        scope: ASGI's description of it.
+        asked: the names of the headers that anybody has asked for: no others have had a say.
         received: how many bytes of the body have been received.
     """
 
@@ -108,20 +117,20 @@ class Request:
         idle_timeout: float,
         proxies: Proxies = NO_PROXIES,
     ) -> None:
+        self.scope = scope
         self.method: str = scope["method"]
         self.scheme: str = scope.get("scheme", "http")
-        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         # The first of each name.
-        self._named = dict(reversed(self.headers))
-        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self._named = dict(reversed(self._headers))
+        self.asked: set[bytes] = set()
+        self.raw_path = raw_path_of(scope)
         self.path: str = self.raw_path.partition(b"?")[0].decode("latin-1")
         self.raw_query: bytes = scope.get("query_string", b"")
         self.extensions: Mapping[str, Any] = scope.get("extensions") or {}
-        # A socket of the file system knows no address.
-        peer: str = (scope.get("client") or ("",))[0]
+        peer = peer_of(scope)
         forwarded = [each.decode("latin-1") for each in self.all_headers(b"x-forwarded-for")]
         self.client_address: str = proxies.client_of(peer, forwarded)
-        self.peer = peer
         self._receive = receive
         self._idle_timeout = idle_timeout
         self._is_read = False
@@ -157,14 +166,9 @@ class Request:
         return parameters
 
     @property
-    def sent(self) -> bytes | None:
-        """The whole request as it came, where the server tells."""
-        return self.extensions.get(_SENT)
-
-    @property
     def only_reads(self) -> bool:
         """Whether its method changes nothing."""
-        return self.method in _READING
+        return self.method in READING
 
     def parameter(self, name: str) -> str | None:
         """Return the first parameter of the query called `name`."""
@@ -172,16 +176,18 @@ class Request:
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name`, which is lower-case."""
+        self.asked.add(name)
         value = self._named.get(name)
         return None if value is None else value.decode("latin-1")
 
     def all_headers(self, name: bytes) -> tuple[bytes, ...]:
         """Return all headers called `name`, which is lower-case."""
+        self.asked.add(name)
         if name not in self._named:
             return ()
-        if len(self._named) == len(self.headers):
+        if len(self._named) == len(self._headers):
             return (self._named[name],)
-        return tuple([value for key, value in self.headers if key == name])
+        return tuple([value for key, value in self._headers if key == name])
 
     @property
     def host(self) -> str:
@@ -215,7 +221,8 @@ class Request:
         """Return what a signature covers, one and the same each time."""
         if self._head is None:
             path = self.raw_path.partition(b"?")[0]
-            self._head = RequestHead(self.method, path, self.raw_query, self.headers)
+            self.asked.update(self._named)
+            self._head = RequestHead(self.method, path, self.raw_query, self._headers)
         return self._head
 
     @property
@@ -354,191 +361,10 @@ def _too_large(limit: int) -> RequestEntityTooLarge:
     return RequestEntityTooLarge(f"The body of this request may have at most {limit} bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class FileBody:
-    """A body that is a piece of a file; sending it closes the file.
-
-    Attributes:
-        file: open for reading.
-        offset: the first byte.
-        length: the number of bytes.
-        reopen: opens the file another time, where that can be done.
-    """
-
-    file: BinaryIO
-    offset: int
-    length: int
-    reopen: Callable[[], BinaryIO] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamBody:
-    """A body whose end nobody knows; it is sent as it comes.
-
-    Attributes:
-        pieces: the body.
-    """
-
-    pieces: AsyncGenerator[bytes]
-
-
-# Not frozen: each request has one, and freezing costs more than all that is in it.
-@dataclass(slots=True)
-class Response:
-    """An answer. Its Content-Length comes from the body unless a header says it."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | FileBody | StreamBody = b""
-
-    def with_header(self, name: str, value: str) -> Response:
-        """Add a header, and return the answer."""
-        self.headers[name] = value
-        return self
-
-    def length_to(self, request: Request) -> int:
-        """Return how many bytes of a body the client is to get; 0 where nobody knows."""
-        body = self.body
-        if request.method == "HEAD":
-            return 0
-        return len(body) if isinstance(body, bytes) else _length(body) or 0
-
-    async def send(self, request: Request, send: Send, workers: Workers) -> None:
-        """Send the answer; to HEAD, only its head.
-
-        Raises:
-            ClientDisconnected: the client broke off.
-        """
-        try:
-            await self._send(request, send, workers)
-        except ConnectionError:
-            raise ClientDisconnected from None
-        finally:
-            if isinstance(self.body, FileBody):
-                self.body.file.close()
-            elif isinstance(self.body, StreamBody):
-                await self.body.pieces.aclose()
-
-    def whole(self, request: Request) -> tuple[int, bytes, bytes | FileBody] | None:
-        """Return status, lines of the headers and body (empty to HEAD).
-
-        None where nobody knows the end, or where the connection is to be closed: then `send` has
-        to.
-        """
-        if self.status == HTTPStatus.REQUEST_TIMEOUT:
-            return None
-        body: bytes | FileBody | StreamBody = b""
-        if request.method != "HEAD":
-            self.read_small_file(_SMALL)
-            body = self.body
-        elif not isinstance(self.body, bytes):
-            return None
-        return None if isinstance(body, StreamBody) else (self.status, self.lines(), body)
-
-    def read_small_file(self, limit: int) -> None:
-        """Put the bytes of a file in its place, if they are few and the kernel has them in memory.
-
-        Args:
-            limit: how many they may be.
-        """
-        body = self.body
-        if isinstance(body, FileBody) and body.length <= limit:
-            content = files.read_at_once(body.file.fileno(), body.offset, body.length)
-            if content is not None:
-                body.file.close()
-                self.body = bytes(content)
-
-    def lines(self) -> bytes:
-        """Return the headers as they are sent."""
-        return _lines(self._headers())
-
-    def _headers(self) -> dict[str, str]:
-        headers = {}
-        length = _length(self.body)
-        # RFC 9110, section 8.6: no Content-Length in a 204.
-        if length is not None and self.status != HTTPStatus.NO_CONTENT:
-            headers["content-length"] = str(length)
-        if self.status == HTTPStatus.REQUEST_TIMEOUT:
-            # RFC 9110, section 15.5.9: nobody waits for the rest.
-            headers["connection"] = "close"
-        return headers | {name.lower(): value for name, value in self.headers.items()}
-
-    async def _send(self, request: Request, send: Send, workers: Workers) -> None:
-        body = self.body
-        headers = self._headers()
-        if request.method == "HEAD":
-            body = b""
-        elif isinstance(body, FileBody) and body.length <= _SMALL:
-            read = files.read_at_once(body.file.fileno(), body.offset, body.length)
-            body = await workers.run(_read, body) if read is None else bytes(read)
-        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
-        if (
-            isinstance(body, bytes)
-            and _WHOLE_ANSWER in request.extensions
-            and request.extensions[_WHOLE_ANSWER](self.status, encoded, body)
-        ):
-            return
-        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
-        if isinstance(body, bytes):
-            await send({"type": "http.response.body", "body": body})
-        elif isinstance(body, StreamBody):
-            async for piece in body.pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        elif _ZERO_COPY_SEND in request.extensions:
-            file = {"file": body.file, "offset": body.offset, "count": body.length}
-            await send({"type": _ZERO_COPY_SEND, **file})
-        else:
-            await _send_copy(body, send, workers)
-
-
-def _length(body: bytes | FileBody | StreamBody) -> int | None:
-    match body:
-        case bytes():
-            return len(body)
-        case FileBody():
-            return body.length
-        case StreamBody():
-            return None
-
-
-def _lines(headers: Mapping[str, str]) -> bytes:
-    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if text.count("\r") != len(headers) or text.count("\n") != len(headers):
-        # A client's word must not begin a header of its own.
-        raise ValueError("a header of the answer holds a line break")
-    return text.encode("latin-1")
-
-
-async def _send_copy(body: FileBody, send: Send, workers: Workers) -> None:
-    done = 0
-    while done < body.length:
-        size = min(_FILE_CHUNK, body.length - done)
-        chunk = await workers.run(_read, FileBody(body.file, body.offset + done, size))
-        done += size
-        more = done < body.length
-        await send({"type": "http.response.body", "body": chunk, "more_body": more})
-
-
-def _read(body: FileBody) -> bytes:
-    content = b""
-    while missing := body.length - len(content):
-        piece = os.pread(body.file.fileno(), missing, body.offset + len(content))
-        if not piece:
-            raise EOFError(f"a file ends {missing} bytes early")
-        content += piece
-    return content
-
-
 def log_own_failure(error: RegistryError, request: Request) -> None:
     """Let the operator know of a refusal that isn't the client's doing."""
     if isinstance(error, Server):
         _log.error("request %s: %s", request.id, error.message, exc_info=error)
-
-
-def text_response(status: int, message: str) -> Response:
-    """Return an answer for people."""
-    return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{message}\n".encode())
 
 
 def decode_segment(segment: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from longshore.api.http import Request, Response
+    from longshore.api.http import Request
+    from longshore.api.responses import Response
     from longshore.metrics.counts import Counts
 
 REGISTRY_FACE: Final = "registry"

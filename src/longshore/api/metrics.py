@@ -10,9 +10,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Literal
 
 from longshore.api.ecr.layers import DOWNLOAD_OPERATION
-from longshore.api.http import BadRequest, Response
+from longshore.api.http import BadRequest
 from longshore.api.measuring import REGISTRY_FACE
 from longshore.api.oci.routes import ROUTES
+from longshore.api.responses import Response
 from longshore.clock import MINUTE, SECOND
 from longshore.events import progress
 from longshore.jobs import ledger

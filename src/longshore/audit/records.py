@@ -148,10 +148,6 @@ class Outline:
             f'"requestID":"{request_id}","eventID":"{random_id()}",{self.end}}}\n'
         ).encode("ascii")
 
-    def at(self, moment: Millis) -> RepeatedCall:
-        """Return the record of one that came at a moment."""
-        return RepeatedCall(self, moment)
-
 
 @dataclass(slots=True)
 class RepeatedCall:
@@ -159,10 +155,11 @@ class RepeatedCall:
 
     outline: Outline
     at: Millis
+    request_id: str
 
     def as_line(self) -> bytes:
         """Return the record as one line of JSON."""
-        return self.outline.line(self.at, random_id())
+        return self.outline.line(self.at, self.request_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from longshore.clock import has_come
 from longshore.errors import UnrecognizedClient
 from longshore.identity import identities, principals, session_tokens
 from longshore.identity.errors import ExpiredSession, NoSuchEntity, QuotaExceeded
@@ -270,7 +271,7 @@ def find(context: Context, key_id: str, security_token: str | None = None) -> Cr
     found = context.memory.answer(
         question, lambda: _find(context, key_id, security_token), beside_content=True
     )
-    if found.session is not None and context.clock() >= found.session.expires_at:
+    if found.session is not None and has_come(context.clock, found.session.expires_at):
         raise ExpiredSession
     return found
 

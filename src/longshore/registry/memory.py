@@ -82,6 +82,10 @@ class Memory:
             _keep(generation, question, answer, size(answer))
         return answer
 
+    def recall(self, question: Hashable) -> object | None:
+        """Return the answer to a question that content has a say in, or None if it isn't known."""
+        return self._now(beside_content=False).answers.get(question)
+
     def wait(self) -> None:
         """Say that what comes next needs the database.
 
@@ -154,6 +158,10 @@ class MemoryAtOnce(Memory):
         if generation.number is not None:
             _keep(generation, question, answer, size(answer))
         return answer
+
+    def recall(self, question: Hashable) -> object | None:
+        """Return the answer to a question that content has a say in, or None if it isn't known."""
+        return self._known.answers.get(question)
 
     def keep(self, question: Hashable, answer: object, size: int) -> None:
         """Remember an answer that depends on nothing but this moment's.

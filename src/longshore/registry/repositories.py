@@ -52,8 +52,11 @@ _ALL = (
     .order_by(schema.repositories.c.name)
     .limit(bindparam("most"))
 )
-_LIST = Prepared(_ALL)
-_LIST_AFTER = Prepared(_ALL.where(schema.repositories.c.name > bindparam("after")))
+_AFTER = _ALL.where(schema.repositories.c.name > bindparam("after"))
+_LIST, _LIST_AFTER = Prepared(_ALL), Prepared(_AFTER)
+_NAMES, _NAMES_AFTER = (
+    Prepared(listing.with_only_columns(schema.repositories.c.name)) for listing in (_ALL, _AFTER)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +193,25 @@ def list_all(
     context: Context, registry: Registry, after: Position | None, limit: int
 ) -> Slice[Repository]:
     """Return up to `limit` repositories of the registry, by name."""
-    asked = {"account": registry.account, "region": registry.region, "most": limit + 1}
-    with context.database.read() as tx:
-        if after is None:
-            rows = _LIST.all(tx, **asked)
-        else:
-            rows = _LIST_AFTER.all(tx, **asked, after=after[0])
+    rows = _listed(context, registry, after, limit, _LIST if after is None else _LIST_AFTER)
     return Slice.of(rows, limit, lambda row: (row.name,), _repository)
+
+
+def list_names(
+    context: Context, registry: Registry, after: Position | None, limit: int
+) -> Slice[str]:
+    """Return the names of those that `list_all` returns."""
+    rows = _listed(context, registry, after, limit, _NAMES if after is None else _NAMES_AFTER)
+    return Slice.of(rows, limit, lambda row: (row.name,), lambda row: str(row.name))
+
+
+def _listed(
+    context: Context, registry: Registry, after: Position | None, limit: int, statement: Prepared
+) -> list[Record]:
+    asked = {"account": registry.account, "region": registry.region, "most": limit + 1}
+    place = {} if after is None else {"after": after[0]}
+    with context.database.read() as tx:
+        return statement.all(tx, **asked, **place)
 
 
 def remove(

@@ -160,6 +160,9 @@ class _TracedApp:
     def again(self, peer: str, sent: bytes) -> None:
         """Let every request be looked at, for each has its spans."""
 
+    def known(self, scope: Scope) -> None:
+        """The same."""
+
 
 class _Answer:
     """Sees what a request is answered with, on its way to the client."""

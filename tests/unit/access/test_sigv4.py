@@ -18,7 +18,8 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.access.sigv4 import RequestHead, Signature, SignatureVerifier, read_signature
+from longshore.access.signatures import RequestHead, Signature, read_signature
+from longshore.access.sigv4 import SignatureVerifier
 from longshore.clock import MINUTE, SECOND, Clock, Millis
 from longshore.errors import (
     AuthenticationError,

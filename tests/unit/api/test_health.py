@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from longshore.api.http import Response
+    from longshore.api.responses import Response
     from longshore.registry.context import Context
 
 

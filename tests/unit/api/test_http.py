@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longshore.api.http import (
-    BadRequest,
-    ClientDisconnected,
-    FileBody,
-    Request,
-    Response,
-    decode_segment,
-)
+from longshore.api.http import BadRequest, ClientDisconnected, Request, decode_segment
+from longshore.api.responses import FileBody, Response
 from longshore.api.workers import Workers
 from longshore.errors import RequestEntityTooLarge, RequestTimeout
 

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.api.aws.model import ServiceModel
-from longshore.audit.records import ANONYMOUS, HIDDEN, LONGEST_TEXT, SECRET_MEMBERS, ApiCall
+from longshore.audit.records import (
+    ANONYMOUS,
+    HIDDEN,
+    LONGEST_TEXT,
+    SECRET_MEMBERS,
+    ApiCall,
+    RepeatedCall,
+)
 from longshore.clock import DAY
 
 REPOSITORY = "arn:aws:ecr:eu-west-1:111122223333:repository/demo/app"
@@ -68,9 +75,9 @@ def test_a_failure_is_told_with_its_code_and_its_sentence() -> None:
 
 def test_a_request_that_comes_again_is_told_of_at_its_own_time_under_ids_of_its_own() -> None:
     first = json.loads(CALL.as_line())
-    again = json.loads(CALL.outline.at(CALL.at + DAY).as_line())
+    again = json.loads(RepeatedCall(CALL.outline, CALL.at + DAY, "5a4d").as_line())
     assert first["eventID"] != again["eventID"]
-    assert again["requestID"] not in {first["requestID"], again["eventID"]}
+    assert again["requestID"] == "5a4d"
     own = {name: first[name] for name in ("eventID", "requestID", "eventTime")}
     assert again["eventTime"] == told(replace(CALL, at=CALL.at + DAY))["eventTime"]
     assert {**again, **own} == first

@@ -224,6 +224,9 @@ def test_the_slices_of_a_registry_are_the_registry(context: Context) -> None:
         while True:
             listed = repositories.list_all(context, REGISTRY, after, limit)
             assert len(listed.items) <= limit
+            names = repositories.list_names(context, REGISTRY, after, limit)
+            assert names.items == tuple(repository.name for repository in listed.items)
+            assert names.next == listed.next
             shown += [repository.name for repository in listed.items]
             assert listed.next is None or listed.next != after, "the listing stands still"
             after = listed.next

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from longshore.api.aws.calls import Call
 from longshore.api.aws.errors import json_status, query_answer
 from longshore.api.aws.query_reader import read_form
-from longshore.api.http import Response
+from longshore.api.responses import Response
 from longshore.errors import MalformedHttpRequest, NotBuiltYet, UnknownOperation
 
 if TYPE_CHECKING:

@@ -12,15 +12,17 @@ from longshore.audit.records import ApiCall
 from longshore.errors import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from longshore.access.sigv4 import Signature
+    from longshore.access.signatures import Signature
     from longshore.api.aws.api import Api
     from longshore.api.aws.calls import Call
+    from longshore.api.aws.outcomes import Outcome
     from longshore.api.http import Request
     from longshore.clock import Millis
     from longshore.identity.authorization import Need
     from longshore.names import Registry
+    from longshore.registry.pulls import PulledImage
 
 
 @dataclass
@@ -37,6 +39,10 @@ class Exchange:
         needs: the permissions that it needs.
         is_counted: whether the rate limits have counted it.
         output: what the operation gave, unless the answer was in memory.
+        is_remembered: whether its answer may be kept in memory.
+        answer: what it was answered and the images that this hands out, if that is remembered.
+        outcome: what it came to, if one that asked the same has come to it before.
+        is_from_memory: whether it was answered without asking the database anything.
         error: why it was refused, None if it wasn't.
     """
 
@@ -49,6 +55,10 @@ class Exchange:
     needs: tuple[Need, ...] = ()
     is_counted: bool = False
     output: Mapping[str, Any] | None = field(default=None, repr=False)
+    is_remembered: bool = False
+    answer: tuple[bytes, Sequence[PulledImage]] | None = field(default=None, repr=False)
+    outcome: Outcome | None = field(default=None, repr=False)
+    is_from_memory: bool = False
     error: RegistryError | None = None
 
     @cached_property

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from longshore.access.sigv4 import read_signature
+from longshore.access.signatures import read_signature
 from longshore.api import auditing, measuring
 from longshore.api.aws.exchanges import Exchange
+from longshore.api.aws.outcomes import Outcomes
 from longshore.api.http import log_own_failure
 from longshore.errors import (
     MalformedHttpRequest,
     MissingAuthenticationToken,
     RegistryError,
     Server,
+    Throttling,
 )
 from longshore.identity import access_keys, authorization
 from longshore.identity.principals import ANONYMOUS
@@ -24,13 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from longshore.access.sigv4 import Signature, SignatureVerifier
+    from longshore.access.signatures import Signature
+    from longshore.access.sigv4 import SignatureVerifier
     from longshore.api.attempts import Attempts
     from longshore.api.aws.api import Api
     from longshore.api.aws.calls import Call
     from longshore.api.aws.operations import Operation
+    from longshore.api.aws.outcomes import Outcome
     from longshore.api.hosts import Hosts
-    from longshore.api.http import Request, Response
+    from longshore.api.http import Request
+    from longshore.api.responses import Response
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
     from longshore.audit.trail import Trail
@@ -88,6 +93,7 @@ class AwsFace:
     ) -> None:
         self._context = context
         self._without_waiting = context.without_waiting()
+        self._outcomes = Outcomes(context, self._without_waiting)
         self._hosts = hosts
         self._json_api = json_api
         self._query_apis = {api.name: api for api in query_apis}
@@ -113,7 +119,7 @@ class AwsFace:
             exchange.error = auditing.unanswered(error)
             raise
         finally:
-            self._trail.write(exchange.record(self._hosts.default, self._context.clock()))
+            self._tell(exchange)
             is_failure = auditing.is_failure(exchange.error)
             measuring.count(
                 self._counts,
@@ -124,6 +130,17 @@ class AwsFace:
                 is_failure=is_failure,
             )
         return response.with_header("x-amzn-RequestId", request.id)
+
+    def _tell(self, exchange: Exchange) -> None:
+        """Tell the audit of a request, and keep what it came to if it may be kept."""
+        now, outcome = self._context.clock(), exchange.outcome
+        if outcome is not None and exchange.error is None:
+            self._trail.write(outcome.record(exchange, now))
+            return
+        record = exchange.record(self._hosts.default, now)
+        self._trail.write(record)
+        if exchange.is_from_memory and exchange.error is None:
+            self._outcomes.keep(exchange, record)
 
     def answer_to_failure(self, request: Request) -> Response:
         """Tell the client that the server failed, and where its operator can read why."""
@@ -151,7 +168,13 @@ class AwsFace:
 
         def serve(context: Context) -> Response:
             with watch():
-                call = exchange.call = self._authenticate(context, exchange, signature)
+                credentials = self._authenticate(context, exchange, signature)
+            outcome = self._outcomes.find(context, exchange)
+            if outcome is not None and self._admits(exchange, outcome):
+                return self._answer_again(exchange, outcome)
+            call = exchange.call = self._call(
+                exchange, credentials.principal, credentials, signature.region
+            )
             operation = exchange.api.operation(str(exchange.operation))
             return self._perform(exchange, operation, call, context)
 
@@ -164,7 +187,12 @@ class AwsFace:
         exchange.operation = exchange.api.operation_name(request, exchange.body)
         operation = exchange.api.operations.get(exchange.operation)
         is_quick = operation is None or operation.is_remembered or operation.only_computes
-        return await self._quickly(serve, is_small=is_quick and _is_small(exchange))
+        is_small = len(exchange.body) <= _SMALL_BODY
+        exchange.is_remembered = operation is not None and operation.is_remembered and is_small
+        response, exchange.is_from_memory = await self._quickly(
+            serve, is_small=is_quick and is_small
+        )
+        return response
 
     async def _answer_unsigned(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -198,9 +226,12 @@ class AwsFace:
         def find(context: Context) -> Credentials:
             return access_keys.find(context, signature.access_key_id, signature.security_token)
 
-        return await self._quickly(find, is_small=True)
+        credentials, _ = await self._quickly(find, is_small=True)
+        return credentials
 
-    def _authenticate(self, context: Context, exchange: Exchange, signature: Signature) -> Call:
+    def _authenticate(
+        self, context: Context, exchange: Exchange, signature: Signature
+    ) -> Credentials:
         # Not from before the body: a key may have been revoked while it was sent.
         credentials = access_keys.find(context, signature.access_key_id, signature.security_token)
         self._verifier.verify(
@@ -209,7 +240,7 @@ class AwsFace:
         if credentials.session is None:
             use = KeyUse(self._context.clock(), signature.service, signature.region)
             self._context.key_uses.note(credentials.key_id, use)
-        return self._call(exchange, credentials.principal, credentials, signature.region)
+        return credentials
 
     def _call(
         self,
@@ -229,14 +260,40 @@ class AwsFace:
             surroundings=exchange.request.surroundings(region),
         )
 
-    async def _quickly(self, function: Callable[[Context], Result], *, is_small: bool) -> Result:
-        """Call a function on the event loop if it is small and memory is enough, else elsewhere."""
+    async def _quickly(
+        self, function: Callable[[Context], Result], *, is_small: bool
+    ) -> tuple[Result, bool]:
+        """Call a function on the event loop if it is small and memory is enough, else elsewhere.
+
+        Returns:
+            What it returns, and whether memory was enough.
+        """
         if is_small:
             try:
-                return self._without_waiting.run(function)
+                return self._without_waiting.run(function), True
             except NotInMemory:
                 pass
-        return await self._workers.run(function, self._context)
+        return await self._workers.run(function, self._context), False
+
+    def _answer_again(self, exchange: Exchange, outcome: Outcome) -> Response:
+        """Answer what has been answered before, to somebody whose signature was good again."""
+        exchange.outcome = outcome
+        self._note_pulls(outcome.pulled, outcome.puller)
+        name = str(exchange.operation)
+        return exchange.api.answer(name, outcome.content, exchange.request.id)
+
+    def _note_pulls(self, pulled: Sequence[PulledImage], puller: str) -> None:
+        for image in pulled:
+            self._context.pulls.note(image, puller, self._context.clock())
+
+    def _admits(self, exchange: Exchange, outcome: Outcome) -> bool:
+        """Count a request for the rate limits; who is held up by them is refused the usual way."""
+        try:
+            self._throttle.count(str(exchange.operation), outcome.registry)
+        except Throttling:
+            return False
+        exchange.is_counted = True
+        return True
 
     def _perform(
         self, exchange: Exchange, operation: Operation, call: Call, context: Context
@@ -253,8 +310,9 @@ class AwsFace:
             exchange.output = operation.handler(call, exchange.members)
             return api.serialize(name, exchange.output), call.pulled
 
-        is_remembered = operation.is_remembered and _is_small(exchange)
-        if is_remembered or (operation.only_computes and _is_small(exchange)):
+        if exchange.is_remembered or (
+            operation.only_computes and len(exchange.body) <= _SMALL_BODY
+        ):
             exchange.members, exchange.needs = context.memory.answer(
                 ("request", call.caller, *asked),
                 lambda: (exchange.members, find_needs()),
@@ -268,8 +326,8 @@ class AwsFace:
         if not exchange.is_counted:
             self._throttle.count(name, call.own_registry)
             exchange.is_counted = True
-        if is_remembered:
-            content, pulled = context.memory.answer(
+        if exchange.is_remembered:
+            content, pulled = exchange.answer = context.memory.answer(
                 ("answer", call.caller, call.base_url, *asked),
                 run,
                 lambda answer: len(answer[0]),
@@ -277,13 +335,9 @@ class AwsFace:
             )
         else:
             content, pulled = run()
-        for image in pulled:
-            context.pulls.note(image, call.principal.identity_arn, context.clock())
+        # Not by the clock that watches: the answer doesn't depend on when it is given.
+        self._note_pulls(pulled, call.principal.identity_arn)
         return api.answer(name, content, exchange.request.id)
-
-
-def _is_small(exchange: Exchange) -> bool:
-    return len(exchange.body) <= _SMALL_BODY
 
 
 def _refuse_encoding(request: Request) -> None:

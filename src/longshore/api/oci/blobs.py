@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from longshore.api.http import FileBody, Response
 from longshore.api.oci import ranges
 from longshore.api.oci.errors import BlobNotFound, MethodNotAllowed
+from longshore.api.responses import FileBody, Response
 from longshore.errors import LayerArchived, LayersNotFound
 from longshore.registry import layers
 

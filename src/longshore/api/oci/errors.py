@@ -10,7 +10,7 @@ import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from longshore.api.http import Response
+from longshore.api.responses import Response
 from longshore.errors import (
     AccessDenied,
     ExpiredToken,

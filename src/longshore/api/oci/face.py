@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from longshore.api.attempts import Attempts
     from longshore.api.hosts import Hosts
-    from longshore.api.http import Request, Response
+    from longshore.api.http import Request
     from longshore.api.oci.routes import Route
+    from longshore.api.responses import Response
     from longshore.api.throttle import Throttle
     from longshore.api.workers import Workers
     from longshore.audit.trail import Trail

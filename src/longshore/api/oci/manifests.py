@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from longshore.api.http import Response
 from longshore.api.oci.creation import creating
+from longshore.api.responses import Response
 from longshore.errors import (
     ImageAlreadyExists,
     ImageInaccessible,

@@ -1,10 +1,14 @@
-"""Requests that come again: the very same bytes, from the same address.
+"""Requests that come again from the same address: the very same bytes, or as good as the same.
 
 Whoever waits for a tag to move, or pulls what others pull, sends one request over and over. What it
-was answered from memory alone is kept there too, and given again without reading it.
+was answered from memory alone is kept there too, and given again without reading it. Where proxies
+give each request a number, or clients a date, its bytes differ each time: it is parsed, and then
+its answer is found by what of it has a say.
 
 A request to read is decided by its bytes, by who sends them, by the database, by the server's keys
-and by the time; all else stays as it is while the process runs. The first two are the question
+and by the time; all else stays as it is while the process runs. Of its bytes, the line and those
+headers have a say that somebody asks for while it is answered (`Request.asked`): where one is asked
+for that isn't among those we know of, nothing is kept. These and the sender are the questions
 under which the answer is kept, the database's generation is the memory's, the keys are compared,
 and the clock was watched (`longshore.clock.Horizon`): where a condition of a policy has asked for
 the time, or for anything else of the request, nothing is kept. Whatever each request does besides
@@ -17,24 +21,27 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
+from hashlib import sha256
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from longshore.api.http import FileBody
+from longshore.api.http import peer_of, raw_path_of, sent_of
 from longshore.api.measuring import REGISTRY_FACE
+from longshore.api.responses import FileBody
+from longshore.audit.records import RepeatedCall
 from longshore.blobs.store import BlobMissing
 from longshore.errors import RegistryError
-from longshore.registry.memory import NotInMemory
+from longshore.ids import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
     from typing import BinaryIO
 
     from longshore.api.attempts import Attempts
-    from longshore.api.http import Request, Response
+    from longshore.api.http import Request, Scope
     from longshore.api.oci.exchanges import Exchange
+    from longshore.api.responses import Response, Whole
     from longshore.api.throttle import Throttle
     from longshore.audit.records import ApiCall, Outline
     from longshore.audit.trail import Trail
@@ -48,8 +55,13 @@ if TYPE_CHECKING:
 _SIZE = 4 * 1024
 # Larger blobs are opened each time; the configurations of images are smaller.
 _LARGEST_BLOB = 16 * 1024
-# Those that came last. Where each request has a number of its own, nothing is kept of any.
+# Those that came last. What comes once drives out nothing that is kept.
 _MOST_SEEN = 4096
+# The headers that have a say in what is read on the registry face. The address of the client, if
+# not the connection's, is in the last one.
+_DECIDING = frozenset(
+    {b"accept", b"authorization", b"host", b"range", b"user-agent", b"x-forwarded-for"}
+)
 
 
 @dataclass(slots=True)
@@ -86,6 +98,7 @@ class _Known:
         outline: what the audit tells of it.
         pulled: the images that it hands out.
         puller: the ARN of whose pull it is.
+        size: how many bytes it takes.
     """
 
     basis: Basis
@@ -100,6 +113,7 @@ class _Known:
     outline: Outline
     pulled: Sequence[PulledImage]
     puller: str
+    size: int
 
 
 class Repeats:
@@ -132,9 +146,10 @@ class Repeats:
         self._counts = counts
         # The bytes hold passwords, and nothing of those is kept.
         self._secret = secrets.token_bytes(32)
-        self._seen: dict[Hashable, None] = {}
+        self._seen = _Seen()
+        self._seen_bytes = _Seen()
 
-    def answer(self, peer: str, sent: bytes) -> tuple[int, bytes, bytes | FileBody] | None:
+    def answer(self, peer: str, sent: bytes) -> Whole | None:
         """Return status, lines of the headers and body of the answer; None if it isn't known.
 
         Args:
@@ -142,28 +157,23 @@ class Repeats:
             sent: the request as it came.
         """
         came_at = perf_counter()
-        question = self._question(peer, sent)
+        question = self._by_bytes(peer, sent)
+        known = self._recall(question) if question in self._seen_bytes else None
+        return None if known is None else self._give(known, came_at)
+
+    def answer_like(self, scope: Scope) -> Whole | None:
+        """Return the answer to a request by what of it has a say, as `answer` does by its bytes.
+
+        Args:
+            scope: ASGI's description of the request, which has no body.
+        """
+        came_at = perf_counter()
+        question = self._by_say(scope)
         known = self._recall(question) if question in self._seen else None
-        now = self._context.clock()
-        if known is None or not known.basis.holds(self._context.server_key.ids, now):
-            return None
-        try:
-            if known.credentials:
-                with self._attempts.watch(known.address, known.credentials):
-                    pass
-            self._throttle.count(known.limited, known.registry)
-            body = known.body if isinstance(known.body, bytes) else known.body()
-        except (RegistryError, BlobMissing):
-            return None
-        for image in known.pulled:
-            self._context.pulls.note(image, known.puller, now)
-        self._trail.write(known.outline.at(now))
-        seconds = perf_counter() - came_at
-        size = len(body) if isinstance(body, bytes) else body.length
-        self._counts.request(
-            REGISTRY_FACE, known.operation, known.status, seconds, received=0, sent=size
-        )
-        return known.status, known.lines, body
+        whole = None if known is None else self._give(known, came_at)
+        if known is not None and whole is not None:
+            self._keep_by_bytes(scope, known)
+        return whole
 
     def keep(self, exchange: Exchange, told: ApiCall, response: Response) -> None:
         """Keep an answer that was just found, if it came from memory alone and has come before.
@@ -174,7 +184,7 @@ class Repeats:
             response: the answer.
         """
         request, route, basis = exchange.request, exchange.route, exchange.basis
-        if request.sent is None or route is None or basis is None:
+        if route is None or basis is None or not request.asked <= _DECIDING:
             return
         # There are as many pieces of a blob as anybody likes.
         if response.status != HTTPStatus.OK or not basis.holds(
@@ -187,9 +197,6 @@ class Repeats:
             response.read_small_file(_LARGEST_BLOB)
         body = _to_keep(response, request)
         if body is None:
-            return
-        question = self._question(request.peer, request.sent)
-        if not self._has_seen(question):
             return
         known = _Known(
             basis=basis,
@@ -204,26 +211,58 @@ class Repeats:
             outline=told.outline,
             pulled=exchange.pulled,
             puller=exchange.puller,
+            size=size,
         )
-        self._without_waiting.keep(question, known, size)
+        self._keep(self._seen, self._by_say(request.scope), known)
+        self._keep_by_bytes(request.scope, known)
 
-    def _has_seen(self, question: Hashable) -> bool:
-        """Tell whether a request has come before, and remember that it came."""
-        if question in self._seen:
-            return True
-        if len(self._seen) >= _MOST_SEEN:
-            del self._seen[next(iter(self._seen))]
-        self._seen[question] = None
-        return False
+    def _give(self, known: _Known, came_at: float) -> Whole | None:
+        """Do all that giving an answer again takes; None where it may not be given."""
+        now = self._context.clock()
+        if not known.basis.holds(self._context.server_key.ids, now):
+            return None
+        try:
+            if known.credentials:
+                with self._attempts.watch(known.address, known.credentials):
+                    pass
+            self._throttle.count(known.limited, known.registry)
+            body = known.body if isinstance(known.body, bytes) else known.body()
+        except (RegistryError, BlobMissing):
+            return None
+        for image in known.pulled:
+            self._context.pulls.note(image, known.puller, now)
+        self._trail.write(RepeatedCall(known.outline, now, random_id()))
+        seconds = perf_counter() - came_at
+        size = len(body) if isinstance(body, bytes) else body.length
+        self._counts.request(
+            REGISTRY_FACE, known.operation, known.status, seconds, received=0, sent=size
+        )
+        return known.status, known.lines, body
+
+    def _keep(self, seen: _Seen, question: Hashable, known: _Known) -> None:
+        if seen.note(question):
+            self._without_waiting.keep(question, known, known.size)
+
+    def _keep_by_bytes(self, scope: Scope, known: _Known) -> None:
+        sent = sent_of(scope)
+        if sent is not None:
+            self._keep(self._seen_bytes, self._by_bytes(peer_of(scope), sent), known)
 
     def _recall(self, question: Hashable) -> _Known | None:
-        try:
-            return self._without_waiting.run(lambda context: _find(context, question))
-        except NotInMemory:
-            return None
+        found = self._without_waiting.run(lambda context: context.memory.recall(question))
+        return cast("_Known | None", found)
 
-    def _question(self, peer: str, sent: bytes) -> Hashable:
-        return "request", peer, blake2b(sent, key=self._secret, digest_size=32).digest()
+    def _by_bytes(self, peer: str, sent: bytes) -> Hashable:
+        return "bytes", peer, self._digest(sent)
+
+    def _by_say(self, scope: Scope) -> Hashable:
+        deciding = [b"%b:%b" % header for header in scope["headers"] if header[0] in _DECIDING]
+        # In no path, query, name or value is a line break.
+        said = b"\n".join((raw_path_of(scope), scope["query_string"], *deciding))
+        return "say", peer_of(scope), scope["method"], self._digest(said)
+
+    def _digest(self, content: bytes) -> bytes:
+        return sha256(self._secret + content).digest()
 
 
 def _to_keep(response: Response, request: Request) -> bytes | Callable[[], FileBody] | None:
@@ -240,8 +279,20 @@ def _opened_again(reopen: Callable[[], BinaryIO], offset: int, length: int) -> F
     return FileBody(reopen(), offset, length)
 
 
-def _find(context: Context, question: Hashable) -> _Known:
-    def find() -> _Known:
-        raise NotInMemory
+class _Seen:
+    """The requests that came last."""
 
-    return context.memory.answer(question, find)
+    def __init__(self) -> None:
+        self._questions: dict[Hashable, None] = {}
+
+    def __contains__(self, question: Hashable) -> bool:
+        return question in self._questions
+
+    def note(self, question: Hashable) -> bool:
+        """Take note that a request came; tell whether it had come before."""
+        if question in self._questions:
+            return True
+        if len(self._questions) >= _MOST_SEEN:
+            del self._questions[next(iter(self._questions))]
+        self._questions[question] = None
+        return False

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from longshore.api.http import Response, decode_segment
+from longshore.api.http import decode_segment
 from longshore.api.oci import blobs, listings, manifests, uploads
 from longshore.api.oci.errors import InvalidName, MethodNotAllowed, RouteNotFound
+from longshore.api.responses import Response
 from longshore.identity.authorization import Need
 from longshore.names import is_repository_name
 
@@ -114,9 +115,9 @@ _LAST_BYTES = Also(
 
 _NAME = r"/v2/(?P<name>.+)"
 _PING = Route(ping, "GetAuthorizationToken", None, is_hot=True)
-_CATALOG = _route(listings.catalog, "DescribeRepositories")
-_TAGS = _route(listings.tags, "ListImages")
-_REFERRERS = _route(listings.referrers_of, "ListImageReferrers", "ecr:BatchGetImage")
+_CATALOG = _route(listings.catalog, "DescribeRepositories", is_hot=True)
+_TAGS = _route(listings.tags, "ListImages", is_hot=True)
+_REFERRERS = _route(listings.referrers_of, "ListImageReferrers", "ecr:BatchGetImage", is_hot=True)
 _MANIFEST = _route(manifests.get, "BatchGetImage", is_hot=True)
 
 ROUTES: tuple[tuple[str, dict[str, Route]], ...] = (

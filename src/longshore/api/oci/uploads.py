@@ -6,11 +6,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from longshore.api.http import Response
 from longshore.api.oci import ranges
 from longshore.api.oci.creation import creating
 from longshore.api.oci.errors import ChunkOutOfPlace
 from longshore.api.oci.receiving import receive
+from longshore.api.responses import Response
 from longshore.errors import (
     InvalidLayerPart,
     InvalidParameter,
