@@ -10,6 +10,7 @@ import resource
 import socket
 import ssl
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING
 import uvicorn
 from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
-from uvicorn.supervisors import Multiprocess
 
 from longshore import logs
 from longshore.access.fetching import Fetcher
@@ -60,7 +60,7 @@ from longshore.registry import archived_layers
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
-from longshore.supervision import end_with_supervisor
+from longshore.supervision import NobodyServes, Supervisor
 from longshore.traces import parts as tracing
 from longshore.traces.parts import CannotTrace
 from longshore.transport import Patience, http_protocol
@@ -81,9 +81,6 @@ _OPERATIONS = {
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
-# A process that doesn't answer its supervisor for so long is killed. On a busy machine a start
-# takes longer than uvicorn's 5 seconds, and to be killed in the middle of it would never end.
-_STARTING_SECONDS = 30
 _BACKLOG = 2048
 
 _log = logging.getLogger(__name__)
@@ -331,15 +328,23 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
 
 
 def run(settings: Settings, taken: socket.socket) -> None:
-    """Serve until a signal says stop."""
+    """Serve until a signal says stop.
+
+    Raises:
+        CannotStart: of several processes, none came to serve.
+    """
     _raise_descriptor_limit()
     # Made here, so that the processes of the server have it together.
-    factory = partial(_app_of_process, settings, counting_rows(settings))
-    config = uvicorn_config(factory, settings)
-    if settings.workers > 1:
-        Multiprocess(config, sockets=[taken]).run()
-    else:
-        uvicorn.Server(config).run(sockets=[taken])
+    serve = partial(_serve, settings, counting_rows(settings), taken)
+    if settings.workers == 1:
+        serve(_nobody_is_told)
+        return
+    # What has been loaded stays, and looking for garbage among it would be writing on shared pages.
+    gc.freeze()
+    try:
+        Supervisor(serve, settings.workers, taken.close).run()
+    except NobodyServes as error:
+        raise CannotStart("No server process comes to serve; see above for the reason.") from error
 
 
 def uvicorn_config(factory: Callable[[], Lifespan], settings: Settings) -> uvicorn.Config:
@@ -352,14 +357,12 @@ def uvicorn_config(factory: Callable[[], Lifespan], settings: Settings) -> uvico
         ws="none",
         lifespan="on",
         interface="asgi3",
-        workers=settings.workers,
         backlog=_BACKLOG,
         proxy_headers=False,
         server_header=False,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        timeout_worker_healthcheck=_STARTING_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
@@ -471,14 +474,38 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger("longshore.access").setLevel(logging.WARNING)
 
 
-def _app_of_process(settings: Settings, rows: SharedRows) -> Lifespan:
-    # A worker process begins with nothing: not even with a log.
+def _serve(
+    settings: Settings, rows: SharedRows, taken: socket.socket, ready: Callable[[], None]
+) -> None:
+    """Serve, as the only process or one of several, and tell when it begins."""
+    # A process that isn't forked begins with nothing: not even with a log.
     configure_logging(settings)
-    end_with_supervisor()
-    app = create_app(settings, rows=rows)
-    # What the start made stays: nobody need look for garbage among it.
-    gc.freeze()
-    return app
+
+    def make() -> Lifespan:
+        app = create_app(settings, rows=rows)
+        # What the start made stays: nobody need look for garbage among it.
+        gc.freeze()
+        return app
+
+    # uvicorn ends as if nobody had waited for the interrupt, which a shell and click would tell.
+    with suppress(KeyboardInterrupt):
+        _Server(uvicorn_config(make, settings), ready).run(sockets=[taken])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def _nobody_is_told() -> None:
+    """Do nothing when the only process of a server begins to serve."""
 
 
 def _raise_descriptor_limit() -> None:
