@@ -82,6 +82,10 @@ _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
 _GRACEFUL_SECONDS = 15
 _BACKLOG = 2048
+# To PostgreSQL, which by itself takes a hundred from all that use it: of a server, and of each of
+# its processes at least.
+_CONNECTIONS = 40
+_FEWEST_CONNECTIONS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +119,9 @@ def open_context(settings: Settings) -> Context:
     dialect = DIALECTS[settings.compatibility]
     rules = replace(dialect.manifest_rules, max_bytes=settings.limits.manifest_size)
     return Context(
-        database=Database(settings.database),
+        database=Database(
+            settings.database, max(_CONNECTIONS // settings.processes, _FEWEST_CONNECTIONS)
+        ),
         blobs=FilesystemBlobStore(settings.data),
         server_key=server_key,
         dialect=replace(dialect, manifest_rules=rules),
@@ -206,7 +212,7 @@ def counting_rows(settings: Settings) -> SharedRows:
         OSError: the data directory can't have it.
     """
     operations = metrics.operations(_OPERATIONS)
-    return Counts.rows_for(settings.data, operations, settings.workers)
+    return Counts.rows_for(settings.data, operations, settings.processes)
 
 
 def create_app(
@@ -336,13 +342,13 @@ def run(settings: Settings, taken: socket.socket) -> None:
     _raise_descriptor_limit()
     # Made here, so that the processes of the server have it together.
     serve = partial(_serve, settings, counting_rows(settings), taken)
-    if settings.workers == 1:
+    if settings.processes == 1:
         serve(_nobody_is_told)
         return
     # What has been loaded stays, and looking for garbage among it would be writing on shared pages.
     gc.freeze()
     try:
-        Supervisor(serve, settings.workers, taken.close).run()
+        Supervisor(serve, settings.processes, taken.close).run()
     except NobodyServes as error:
         raise CannotStart("No server process comes to serve; see above for the reason.") from error
 

@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     SecretStr,
     ValidationError,
     model_validator,
@@ -32,10 +33,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from longshore import cores
 from longshore.events.webhooks import read_secret
 from longshore.names import is_account, is_region
 from longshore.outbound import AddressRefused, Reach, Url
 from longshore.registry.limits import MIB, Limits
+from longshore.supervision import METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +49,8 @@ _FROM_KUBERNETES = re.compile(r"LONGSHORE_(?:SERVICE_(?:HOST|PORT)|PORT).*")
 CONFIG_VARIABLE = "LONGSHORE_CONFIG"
 
 HOUR = 3600.0
+# More are for those who ask for them: each has memory of its own, and a share of the connections.
+_MOST_PROCESSES = 4
 
 
 class InvalidSettings(ValueError):
@@ -95,6 +100,15 @@ def _networks(text: str | None) -> str | None:
 
 def _blocks(text: str | None) -> list[str]:
     return [block.strip() for block in (text or "").split(",") if block.strip()]
+
+
+def _workers(value: object) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    text = str(value)
+    if isinstance(value, bool) or not (text.isdecimal() and int(text) > 0):
+        raise ValueError("write a number of processes, or auto")
+    return int(text)
 
 
 def _url(text: str) -> str:
@@ -306,7 +320,11 @@ class Settings(BaseSettings):
             "addresses and blocks such as 10.0.0.0/8, with commas between them.",
         )
     )
-    workers: Positive = Field(1, description="Server processes that share the port and the data.")
+    workers: Annotated[int | Literal["auto"], PlainValidator(_workers)] = Field(
+        "auto",
+        description="Server processes that share the port and the data, as a number; or auto for "
+        "one for each core that there is for them, four at most.",
+    )
     idle_timeout: PositiveNumber = Field(
         60.0, description="How many seconds a client may pause in the middle of a body."
     )
@@ -361,8 +379,8 @@ class Settings(BaseSettings):
     )
     failed_attempts: NonNegativeInteger = Field(
         20,
-        description="How many requests with wrong credentials an address may send at once before "
-        "it has to wait; 0 for any number.",
+        description="How many requests with wrong credentials an address may send at once to a "
+        "server process before it has to wait; 0 for any number.",
     )
     failed_attempts_per_minute: PositiveNumber = Field(
         10.0, description="How many more it may send each minute after that."
@@ -417,6 +435,14 @@ class Settings(BaseSettings):
     def port(self) -> int:
         """The port of `listen`."""
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def processes(self) -> int:
+        """How many server processes there are to be, which the machine has a say in."""
+        if self.workers != "auto":
+            return self.workers
+        # Those that aren't forked share no memory, and begin one import of everything later.
+        return min(cores.usable(), _MOST_PROCESSES) if METHOD == "fork" else 1
 
     @property
     def database(self) -> str | Path:

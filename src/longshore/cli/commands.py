@@ -73,6 +73,9 @@ def _default(name: str) -> object:
 
 def _type_of(annotation: Any) -> Any:  # noqa: ANN401 - a type of typing's, and one of click's
     arguments = [each for each in get_args(annotation) if each is not NoneType]
+    if len(arguments) > 1 and int in arguments:
+        # A number, or a word in its place.
+        return str
     if arguments and all(isinstance(each, str) for each in arguments):
         return click.Choice(arguments)
     plain = arguments[0] if arguments else annotation
