@@ -488,7 +488,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         served.append(settings)
         raise SystemExit(0)
 
-    monkeypatch.setattr("longshore.server.listen", listen)
+    monkeypatch.setattr("longshore.serving.listen", listen)
     return served
 
 

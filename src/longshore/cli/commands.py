@@ -101,16 +101,16 @@ def serve(settings: Settings) -> None:
     Every option is also a variable LONGSHORE_<NAME> and a key of the --config file.
     """
     # Not at the top: the other commands are quick because they don't load the server.
-    from longshore import server  # noqa: PLC0415
+    from longshore import server, serving  # noqa: PLC0415
 
     server.configure_logging(settings)
     # What the registry keeps is nobody else's to read, whatever directory it is put in.
     os.umask(0o077)
     try:
-        taken, settings = server.listen(settings)
+        taken, settings = serving.listen(settings)
         with taken:
             _welcome(settings, server.prepare(settings))
-            server.run(settings, taken)
+            serving.run(settings, taken)
     except server.CannotStart as error:
         fail(str(error))
 
