@@ -12,7 +12,7 @@ from longshore.api.sts import api as sts
 from longshore.api.sts import operations as sts_operations
 
 if TYPE_CHECKING:
-    from longshore.settings import LimitSettings
+    from longshore.setting_tables import LimitSettings
 
 OPERATIONS: Final = {
     ecr.SERVICE: ecr_operations.OPERATIONS,

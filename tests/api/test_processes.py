@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,29 +102,43 @@ class Processes(Serving):
             assert time.monotonic() < deadline
 
 
+@contextmanager
+def running(home: Path) -> Iterator[Processes]:
+    started = Processes(home)
+    started.start()
+    try:
+        yield started
+    finally:
+        started.put_away()
+
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    running = Processes(tmp_path)
-    running.start()
-    try:
-        yield running
-    finally:
-        running.put_away()
+    """Two processes for one test."""
+    with running(tmp_path) as started:
+        yield started
 
 
-def test_the_first_start_is_told_once_and_every_process_serves(processes: Processes) -> None:
-    answered = {processes.status() for _ in range(20)}
-    log = processes.log.read_text()
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Two processes for tests that do nothing to them."""
+    with running(tmp_path_factory.mktemp("unharmed")) as started:
+        yield started
+
+
+def test_the_first_start_is_told_once_and_every_process_serves(unharmed: Processes) -> None:
+    answered = {unharmed.status() for _ in range(20)}
+    log = unharmed.log.read_text()
 
     assert answered == {401}
-    assert len(processes.serving()) == 2
+    assert len(unharmed.serving()) == 2
     for line in ("is listening on", "its secret, shown this once", "aws ecr create-repository"):
         assert log.count(line) == 1
-    assert server.read_administrator(Settings(data=processes.data)) is not None
+    assert server.read_administrator(Settings(data=unharmed.data)) is not None
 
 
-def test_the_first_process_has_no_thread_and_no_database(processes: Processes) -> None:
-    home = Path(f"/proc/{processes.supervisor}")
+def test_the_first_process_has_no_thread_and_no_database(unharmed: Processes) -> None:
+    home = Path(f"/proc/{unharmed.supervisor}")
     opened = [each.readlink().name for each in home.glob("fd/*")]
 
     assert len(list(home.glob("task/*"))) == 1
@@ -216,8 +230,8 @@ def test_a_server_whose_processes_can_not_serve_any_more_gives_up(processes: Pro
     assert not processes._listens()
 
 
-def test_a_port_that_is_taken_is_told_once(processes: Processes, tmp_path: Path) -> None:
-    words = ["serve", "--listen", processes.address, "--workers", "2"]
+def test_a_port_that_is_taken_is_told_once(unharmed: Processes, tmp_path: Path) -> None:
+    words = ["serve", "--listen", unharmed.address, "--workers", "2"]
     result = subprocess.run(
         [sys.executable, "-m", "longshore", *words, "--data", str(tmp_path / "other")],
         capture_output=True,
@@ -226,7 +240,7 @@ def test_a_port_that_is_taken_is_told_once(processes: Processes, tmp_path: Path)
     )
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
-    assert f"Can't listen on {processes.address}: Address already in use." in result.stderr
+    assert f"Can't listen on {unharmed.address}: Address already in use." in result.stderr
 
 
 def test_servers_that_begin_in_a_new_directory_at_once_agree(tmp_path: Path) -> None:

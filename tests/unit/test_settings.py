@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from longshore.cli.commands import app
 from longshore.registry.limits import Limits
-from longshore.settings import TABLES, InvalidSettings, LimitSettings, Settings, load
+from longshore.setting_tables import TABLES, LimitSettings
+from longshore.settings import InvalidSettings, Settings, load
 from tests.support.process import unchanged_process
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from click.shell_completion import get_completion_class
 
 from longshore import settings as settings_module
 from longshore.errors import RegistryError
-from longshore.settings import TABLES, InvalidSettings, Settings
+from longshore.setting_tables import TABLES
+from longshore.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
