@@ -6,6 +6,8 @@ import http.client
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,12 +19,15 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
 from longshore import server
 from longshore.metadata import schema
 from longshore.settings import Settings
 from tests.chaos.processes import Serving
+from tests.support.certificates import write_certificate
 from tests.support.server import REGION, TARGET
 
 if TYPE_CHECKING:
@@ -35,11 +40,11 @@ BODY = b'{"repositoryName": "late"}'
 
 
 class Processes(Serving):
-    """A server of several processes over a new directory."""
+    """A server of two processes over a new directory."""
 
-    def __init__(self, home: Path, count: int = 2) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.data = home / "data"
-        super().__init__(home, ["--data", str(self.data), "--workers", str(count)])
+        super().__init__(home, ["--data", str(self.data), "--workers", "2", *options])
 
     @property
     def supervisor(self) -> int:
@@ -214,6 +219,39 @@ def test_a_hangup_gives_new_processes_without_a_gap(processes: Processes) -> Non
         assert time.monotonic() < deadline
     assert len(processes.serving()) == 2
     assert processes.status() == 401
+
+
+def test_a_hangup_lets_a_new_certificate_be_read(tmp_path: Path) -> None:
+    file = str(write_certificate(tmp_path))
+    processes = Processes(tmp_path, "--tls-certificate", file, "--tls-key", file)
+
+    def shown() -> bytes | None:
+        """Return the certificate that clients are shown, if anybody shows one."""
+        host, _, port = processes.address.rpartition(":")
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+        with (
+            suppress(OSError),
+            socket.create_connection((host, int(port)), PATIENCE_SECONDS) as plain,
+            client.wrap_socket(plain) as encrypted,
+        ):
+            return encrypted.getpeercert(binary_form=True)
+        return None
+
+    def await_certificate() -> None:
+        current = x509.load_pem_x509_certificate(Path(file).read_bytes())
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while shown() != current.public_bytes(Encoding.DER):
+            assert time.monotonic() < deadline
+
+    try:
+        processes.spawn()
+        await_certificate()
+        write_certificate(tmp_path)
+        os.kill(processes.supervisor, signal.SIGHUP)
+        await_certificate()
+    finally:
+        processes.put_away()
 
 
 def test_a_server_whose_processes_can_not_serve_any_more_gives_up(processes: Processes) -> None:
