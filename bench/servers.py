@@ -16,6 +16,7 @@ from bench.http import ask
 from bench.process import Process, free_address
 from bench.programs import environment, run
 from bench.signing import Credentials, Signer
+from longshore.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -131,7 +132,9 @@ class Longshore(_EcrServer):
         self.processes = processes
         self.name = "longshore" if processes == 1 else f"longshore-x{processes}"
         self.title = "Longshore" if processes == 1 else f"Longshore ×{processes}"
-        self.choices = f"as it comes, {processes} server process{'es' * (processes > 1)}, SQLite"
+        self.choices = f"{processes} server process{'es' * (processes > 1)}, SQLite"
+        if processes == Settings(workers="auto").processes:
+            self.choices = f"as it comes on this machine: {self.choices}"
         self._password: str | None = None
         self._credentials: Credentials | None = None
         super().__init__(home)

@@ -1,90 +1,51 @@
-"""The assembly: settings become a store, the store gets its two faces, and a port."""
+"""What a server has before it serves: a data directory, a database, keys and an administrator."""
 
 from __future__ import annotations
 
 import configparser
-import gc
 import io
 import logging
-import resource
-import socket
 import ssl
 import uuid
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-import uvicorn
 from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
-from uvicorn.supervisors import Multiprocess
 
 from longshore import logs
 from longshore.access.fetching import Fetcher
 from longshore.access.openid.discovery import Discovery
 from longshore.access.sealing import ServerKey, write_private_file
-from longshore.access.sigv4 import SignatureVerifier
-from longshore.api import metrics
-from longshore.api.app import App
-from longshore.api.attempts import Attempts
-from longshore.api.aws.face import AwsFace
-from longshore.api.downloads import Downloads
-from longshore.api.ecr import api as ecr
-from longshore.api.ecr import operations as ecr_operations
-from longshore.api.events import EventStream, Pace
-from longshore.api.health import Health
-from longshore.api.hosts import Hosts
-from longshore.api.iam import api as iam
-from longshore.api.iam import operations as iam_operations
-from longshore.api.metrics import MetricsPage
-from longshore.api.oci.face import OciFace
-from longshore.api.proxies import Proxies
-from longshore.api.sts import api as sts
-from longshore.api.sts import operations as sts_operations
-from longshore.api.throttle import Throttle
 from longshore.blobs.archive import ArchiveUnavailable
 from longshore.blobs.archive_directory import ArchiveDirectory
 from longshore.blobs.filesystem import FilesystemBlobStore
 from longshore.clock import DAY, SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.events.receivers import NotInstalled
-from longshore.housekeeping import audit_trail, create_runner, receivers_of
+from longshore.housekeeping import receivers_of
 from longshore.identity import access_keys, operators
 from longshore.identity.access_keys import AccessKey
-from longshore.lifespan import Lifespan
 from longshore.metadata import schema
 from longshore.metadata.database import Database
-from longshore.metrics.counts import Counts, Event
-from longshore.names import Registry
 from longshore.registry import archived_layers
 from longshore.registry.context import Context, Retention
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import Limits
-from longshore.supervision import end_with_supervisor
 from longshore.traces import parts as tracing
 from longshore.traces.parts import CannotTrace
-from longshore.transport import Patience, http_protocol
-from longshore.work.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from longshore.metrics.shared import SharedRows
     from longshore.settings import Settings
 
-_OPERATIONS = {
-    ecr.SERVICE: ecr_operations.OPERATIONS,
-    iam.SERVICE: iam_operations.OPERATIONS,
-    sts.SERVICE: sts_operations.OPERATIONS,
-}
 _ADMINISTRATOR = "administrator"
 _PROFILE = "longshore"
-_GRACEFUL_SECONDS = 15
-# A process that doesn't answer its supervisor for so long is killed. On a busy machine a start
-# takes longer than uvicorn's 5 seconds, and to be killed in the middle of it would never end.
-_STARTING_SECONDS = 30
-_BACKLOG = 2048
+# To PostgreSQL, which by itself takes a hundred from all that use it: of a server, and of each of
+# its processes at least.
+_CONNECTIONS = 40
+_FEWEST_CONNECTIONS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -114,15 +75,16 @@ def open_context(settings: Settings) -> Context:
     """
     # First: without a key there is no store, and none must come to be by looking for it.
     server_key = ServerKey.read(server_key_file(settings))
-    limits = settings.limits.model_dump(exclude={"rates"})
     dialect = DIALECTS[settings.compatibility]
     rules = replace(dialect.manifest_rules, max_bytes=settings.limits.manifest_size)
     return Context(
-        database=Database(settings.database),
+        database=Database(
+            settings.database, max(_CONNECTIONS // settings.processes, _FEWEST_CONNECTIONS)
+        ),
         blobs=FilesystemBlobStore(settings.data),
         server_key=server_key,
         dialect=replace(dialect, manifest_rules=rules),
-        limits=Limits(**limits),
+        limits=limits_of(settings),
         retention=Retention(
             unreferenced_layers=round(settings.layer_grace * SECOND),
             unfinished_uploads=round(settings.upload_lifetime * SECOND),
@@ -138,6 +100,11 @@ def open_context(settings: Settings) -> Context:
     )
 
 
+def limits_of(settings: Settings) -> Limits:
+    """Return the quotas that the settings name."""
+    return Limits(**settings.limits.model_dump(exclude={"rates"}))
+
+
 def prepare(settings: Settings) -> Start:
     """Bring the data directory and the database to where a server can start.
 
@@ -146,11 +113,12 @@ def prepare(settings: Settings) -> Start:
     """
     # Not at the top: only a start needs it, and not every process that serves.
     from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
+    from longshore.operations import rates  # noqa: PLC0415
 
-    _rates(settings)
     _check_certificate(settings)
     _check_traces(settings)
     try:
+        rates(settings.limits)
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(server_key_file(settings))
         context = open_context(settings)
@@ -200,169 +168,6 @@ def read_administrator(settings: Settings) -> AccessKey | None:
 def credentials_file(settings: Settings) -> Path:
     """Return the file of the administrator's key, in the form of ~/.aws/credentials."""
     return settings.data / "credentials"
-
-
-def counting_rows(settings: Settings) -> SharedRows:
-    """Return the memory that the processes of this server count in.
-
-    Raises:
-        OSError: the data directory can't have it.
-    """
-    operations = metrics.operations(_OPERATIONS)
-    return Counts.rows_for(settings.data, operations, settings.workers)
-
-
-def create_app(
-    settings: Settings,
-    context: Context | None = None,
-    pace: Pace | None = None,
-    rows: SharedRows | None = None,
-) -> Lifespan:
-    """Return the ASGI application over a store that `prepare` has seen.
-
-    Args:
-        settings: what the operator chose.
-        context: the store, where the caller has opened it; it is closed at shutdown.
-        pace: how streams of events behave, where not as usual.
-        rows: the memory that all processes of the server count in; without it, this one is alone.
-    """
-    context = context or open_context(settings)
-    hosts = Hosts(
-        domain=settings.domain or f"localhost:{settings.port}",
-        scheme=settings.scheme,
-        default=Registry(settings.account, settings.region),
-    )
-    throttle = Throttle(_rates(settings), context.clock)
-    apis = (ecr.load(context.limits), iam.load(), sts.load())
-    operations = metrics.operations(_OPERATIONS)
-    rows = rows or Counts.rows_for(settings.data, operations, 1)
-    counts = Counts(rows, operations)
-    dropped = partial(counts.happened, Event.SPAN_DROPPED)
-    parts = tracing.parts(traced=settings.traces, dropped=dropped)
-    context, workers = parts.context(context), parts.workers()
-    attempts = Attempts(
-        settings.failed_attempts,
-        settings.failed_attempts_per_minute,
-        context.clock,
-        partial(counts.happened, Event.AUTHENTICATION_FAILURE),
-    )
-    trail = parts.trail(audit_trail(settings))
-    aws = AwsFace(
-        context=context,
-        hosts=hosts,
-        json_api=apis[0],
-        query_apis=apis[1:],
-        verifier=SignatureVerifier(context.clock),
-        throttle=throttle,
-        attempts=attempts,
-        workers=workers,
-        trail=trail,
-        counts=counts,
-    )
-    oci = OciFace(
-        context=context,
-        hosts=hosts,
-        throttle=throttle,
-        attempts=attempts,
-        workers=workers,
-        trail=trail,
-        counts=counts,
-    )
-    events = EventStream(
-        context=context, hosts=hosts, attempts=attempts, workers=workers, pace=pace or Pace()
-    )
-    app = App(
-        aws=aws,
-        oci=oci,
-        events=events,
-        downloads=Downloads(
-            context=context, default=hosts.default, workers=workers, trail=trail, counts=counts
-        ),
-        health=Health(context, workers),
-        metrics=MetricsPage(context, counts, workers, settings.metrics),
-        workers=workers,
-        idle_timeout=settings.idle_timeout,
-        proxies=Proxies(settings.proxy_networks),
-    )
-    expired = partial(counts.happened, Event.LIFECYCLE_EXPIRATION)
-    runner = create_runner(settings, context, expired, parts) if settings.jobs else None
-    recorder = Recorder(context, settings.pulls_interval)
-
-    def start() -> None:
-        recorder.start()
-        if runner is not None:
-            runner.start()
-
-    async def stop() -> None:
-        if runner is not None:
-            await workers.run(runner.stop)
-        await workers.run(recorder.stop)
-        await workers.run(parts.close)
-        workers.close()
-        trail.close()
-        counts.close()
-        context.database.close()
-
-    return Lifespan(parts.app(app), settings.scheme, start, stop)
-
-
-def listen(settings: Settings) -> tuple[socket.socket, Settings]:
-    """Take the port; return it with settings that name the one that was taken.
-
-    Raises:
-        CannotStart: it can't be had.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    taken = socket.socket(family)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((settings.host, settings.port))
-        # From here on clients are heard, and nobody else can have the port.
-        taken.listen(_BACKLOG)
-    except OSError as error:
-        taken.close()
-        raise CannotStart(
-            f"Can't listen on {settings.listen}: {error.strerror}. "
-            "Is another server running there? Choose another address with --listen HOST:PORT."
-        ) from error
-    taken.set_inheritable(True)
-    host = settings.listen.rpartition(":")[0]
-    return taken, settings.model_copy(update={"listen": f"{host}:{taken.getsockname()[1]}"})
-
-
-def run(settings: Settings, taken: socket.socket) -> None:
-    """Serve until a signal says stop."""
-    _raise_descriptor_limit()
-    # Made here, so that the processes of the server have it together.
-    factory = partial(_app_of_process, settings, counting_rows(settings))
-    config = uvicorn_config(factory, settings)
-    if settings.workers > 1:
-        Multiprocess(config, sockets=[taken]).run()
-    else:
-        uvicorn.Server(config).run(sockets=[taken])
-
-
-def uvicorn_config(factory: Callable[[], Lifespan], settings: Settings) -> uvicorn.Config:
-    """Return how uvicorn is to serve the application that `factory` makes."""
-    return uvicorn.Config(
-        factory,
-        factory=True,
-        loop="uvloop",
-        http=http_protocol(Patience(stall=settings.idle_timeout)),
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        workers=settings.workers,
-        backlog=_BACKLOG,
-        proxy_headers=False,
-        server_header=False,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        timeout_worker_healthcheck=_STARTING_SECONDS,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
-    )
 
 
 def server_key_file(settings: Settings) -> Path:
@@ -446,20 +251,6 @@ def _identity_file(settings: Settings) -> Path:
     return settings.data / "database.id"
 
 
-def _rates(settings: Settings) -> dict[str, float]:
-    """Return the rate limits by operation; variables lose the case of their names."""
-    # No two services have an operation of the same name.
-    names = [name for operations in _OPERATIONS.values() for name in operations]
-    operations = {name.lower(): name for name in names}
-    unknown = sorted(name for name in settings.limits.rates if name.lower() not in operations)
-    if unknown:
-        raise CannotStart(
-            f"limits.rates: there is no operation '{unknown[0]}' to limit. "
-            f"Those there are: {', '.join(names)}."
-        )
-    return {operations[name.lower()]: rate for name, rate in settings.limits.rates.items()}
-
-
 def configure_logging(settings: Settings) -> None:
     """Let this process log to standard error what the settings ask for."""
     logs.configure(settings.log_level, settings.log_format)
@@ -469,22 +260,6 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     if not settings.access_log:
         logging.getLogger("longshore.access").setLevel(logging.WARNING)
-
-
-def _app_of_process(settings: Settings, rows: SharedRows) -> Lifespan:
-    # A worker process begins with nothing: not even with a log.
-    configure_logging(settings)
-    end_with_supervisor()
-    app = create_app(settings, rows=rows)
-    # What the start made stays: nobody need look for garbage among it.
-    gc.freeze()
-    return app
-
-
-def _raise_descriptor_limit() -> None:
-    # A download in progress holds three descriptors, and 1,024 of them are soon gone.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check_certificate(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 Each is an option of `longshore serve`, a variable `LONGSHORE_<NAME>` and a key of the TOML file
 that `--config` or `LONGSHORE_CONFIG` names; the first of the three that gives it counts.
-`docs/settings.md` is made from this module.
+`docs/settings.md` is made from this module and from `longshore.setting_tables`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
@@ -32,10 +30,24 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from longshore.events.webhooks import read_secret
-from longshore.names import is_account, is_region
-from longshore.outbound import AddressRefused, Reach, Url
-from longshore.registry.limits import MIB, Limits
+from longshore import cores
+from longshore.registry.limits import MIB
+from longshore.setting_tables import EventSettings, LimitSettings
+from longshore.setting_values import (
+    HOUR,
+    Networks,
+    NonNegativeInteger,
+    NonNegativeNumber,
+    Positive,
+    PositiveNumber,
+    checked_account,
+    checked_listen,
+    checked_region,
+    checked_workers,
+    joined,
+    split,
+)
+from longshore.supervision import METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +57,8 @@ ENVIRONMENT_PREFIX = "LONGSHORE_"
 _FROM_KUBERNETES = re.compile(r"LONGSHORE_(?:SERVICE_(?:HOST|PORT)|PORT).*")
 CONFIG_VARIABLE = "LONGSHORE_CONFIG"
 
-HOUR = 3600.0
+# More are for those who ask for them: each has memory of its own, and a share of the connections.
+_MOST_PROCESSES = 4
 
 
 class InvalidSettings(ValueError):
@@ -58,195 +71,6 @@ def default_data_directory() -> Path:
     return Path(home) / "longshore"
 
 
-def _listen_address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("write HOST:PORT, such as 127.0.0.1:5000 or [::]:5000")
-    return text
-
-
-def _account(text: str) -> str:
-    if not is_account(text):
-        raise ValueError("an account id has twelve digits")
-    return text
-
-
-def _region(text: str) -> str:
-    if not is_region(text):
-        raise ValueError("write a region such as eu-west-1")
-    return text
-
-
-def _joined(value: object) -> object:
-    """Take a list, which is what a file has, for the text that options and variables have."""
-    return ",".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _networks(text: str | None) -> str | None:
-    for block in _blocks(text):
-        try:
-            ip_network(block)
-        except ValueError as error:
-            raise ValueError(
-                f"{error}; write addresses or blocks such as 10.0.0.0/8, with commas between them"
-            ) from error
-    return text
-
-
-def _blocks(text: str | None) -> list[str]:
-    return [block.strip() for block in (text or "").split(",") if block.strip()]
-
-
-def _url(text: str) -> str:
-    Url.parse(text)
-    return text
-
-
-def _secret(text: SecretStr) -> SecretStr:
-    read_secret(text.get_secret_value())
-    return text
-
-
-ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-Positive = Annotated[int, Field(gt=0)]
-NonNegativeInteger = Annotated[int, Field(ge=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-PositiveNumber = Annotated[Number, Field(gt=0)]
-NonNegativeNumber = Annotated[Number, Field(ge=0)]
-
-
-_ECRS = Limits()
-
-
-class LimitSettings(BaseModel):
-    """The quotas of ECR, as the table `[limits]`; sizes are bytes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    repositories_per_registry: Positive = Field(
-        _ECRS.repositories_per_registry, description="Repositories of a registry."
-    )
-    images_per_repository: Positive = Field(
-        _ECRS.images_per_repository, description="Images of a repository."
-    )
-    tags_per_image: Positive = Field(_ECRS.tags_per_image, description="Tags of an image.")
-    resource_tags_per_repository: Positive = Field(
-        _ECRS.resource_tags_per_repository,
-        description="Resource tags (keys and values) of a repository.",
-    )
-    creation_templates_per_registry: Positive = Field(
-        _ECRS.creation_templates_per_registry,
-        description="Repository creation templates of a registry.",
-    )
-    pull_time_exclusions_per_registry: Positive = Field(
-        _ECRS.pull_time_exclusions_per_registry,
-        description="Principals of a registry whose pulls leave no pull time.",
-    )
-    layer_size: Positive = Field(_ECRS.layer_size, description="The largest layer.")
-    layer_parts: Positive = Field(
-        _ECRS.layer_parts, description="Parts of one UploadLayerPart upload."
-    )
-    layer_part_smallest: Positive = Field(
-        _ECRS.layer_part_smallest,
-        description="The smallest part of UploadLayerPart but for the last.",
-    )
-    layer_part_largest: Positive = Field(_ECRS.layer_part_largest, description="The largest part.")
-    manifest_size: Positive = Field(_ECRS.manifest_size, description="The largest manifest.")
-    rates: dict[str, PositiveNumber] = Field(
-        default_factory=dict,
-        description="Requests a second for an operation, such as PutImage = 10, for each "
-        "registry and server process; an operation that isn't named has no limit.",
-    )
-
-
-class WebhookSettings(BaseModel):
-    """A receiver of events, as a table `[events.webhooks.NAME]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: Annotated[str, AfterValidator(_url)] = Field(
-        description="Where events are sent to, one at a time."
-    )
-    secret: Annotated[SecretStr, AfterValidator(_secret)] = Field(
-        description="What they are signed with: whsec_ and the base64 of 24 to 64 random bytes."
-    )
-
-
-class EventSettings(BaseModel):
-    """Who is told what happens, as the table `[events]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    webhooks: dict[ReceiverName, WebhookSettings] = Field(
-        default_factory=dict, description="URLs that events are sent to, by name; see below."
-    )
-    allowed_networks: Annotated[str | None, BeforeValidator(_joined), AfterValidator(_networks)] = (
-        Field(
-            None,
-            description="Networks that aren't public and that events may be sent to all the same: "
-            "addresses and blocks such as 10.0.0.0/8, with commas between them.",
-        )
-    )
-    timeout: PositiveNumber = Field(
-        10.0, description="How many seconds a webhook or a bus may take to answer."
-    )
-    file: Path | None = Field(
-        None, description="A file that events are appended to, a line of JSON each."
-    )
-    file_size: Positive = Field(
-        100 * MIB,
-        description="The size in bytes at which the file is full: then it gets the suffix .1, "
-        "the one that had that gets .2, and so on.",
-    )
-    files_kept: Annotated[int, Field(ge=0)] = Field(5, description="How many full files are kept.")
-    stdout: bool = Field(
-        default=False, description="Whether events are printed on standard output, a line each."
-    )
-    eventbridge_bus: str | None = Field(
-        None,
-        description="The name or ARN of an Amazon EventBridge bus that events are put on, with the "
-        "AWS credentials of the process; needs the extra `eventbridge`.",
-    )
-    eventbridge_region: str | None = Field(
-        None, description="The region of that bus; without it, the setting `region`."
-    )
-    eventbridge_endpoint: str | None = Field(
-        None, description="The URL of an EventBridge that isn't Amazon's."
-    )
-    eventbridge_source: str = Field(
-        "longshore.ecr",
-        description="The source of events on the bus; Amazon's takes none that begins with aws.",
-    )
-    kept: Positive = Field(
-        100_000,
-        description="How many events are kept at most for receivers that are behind and streams "
-        "that come back; older ones are dropped.",
-    )
-    kept_for: PositiveNumber = Field(
-        72 * HOUR, description="For how many seconds they are kept at most."
-    )
-
-    @property
-    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The networks that events may be sent to although they aren't public."""
-        return tuple(ip_network(block) for block in _blocks(self.allowed_networks))
-
-    @model_validator(mode="after")
-    def _check_addresses(self) -> Self:
-        """Refuse at the start what would be refused at each delivery."""
-        reach = Reach(self.networks)
-        for name, webhook in self.webhooks.items():
-            try:
-                reach.check_literal(Url.parse(webhook.url).host)
-            except AddressRefused as error:
-                raise ValueError(f"webhooks.{name}: {error} (events.allowed_networks)") from error
-        return self
-
-
-TABLES = ("limits", "events")
-"""Groups of settings: for the file and the environment, and no options."""
-
-
 class Settings(BaseSettings):
     """Everything an operator can choose."""
 
@@ -257,7 +81,7 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    listen: Annotated[str, AfterValidator(_listen_address)] = Field(
+    listen: Annotated[str, AfterValidator(checked_listen)] = Field(
         "127.0.0.1:5000",
         description="Where the server listens, as HOST:PORT; port 0 takes a free one.",
     )
@@ -280,10 +104,10 @@ class Settings(BaseSettings):
         "ecr",
         description="How strict the registry is: as ECR, or true to the OCI specification.",
     )
-    account: Annotated[str, AfterValidator(_account)] = Field(
+    account: Annotated[str, AfterValidator(checked_account)] = Field(
         "000000000000", description="The account of the default registry: twelve digits."
     )
-    region: Annotated[str, AfterValidator(_region)] = Field(
+    region: Annotated[str, AfterValidator(checked_region)] = Field(
         "us-east-1", description="The region of the default registry."
     )
     domain: str | None = Field(
@@ -299,14 +123,16 @@ class Settings(BaseSettings):
         default=False,
         description="Whether clients reach the server through a proxy that speaks TLS for it.",
     )
-    trusted_proxies: Annotated[str | None, BeforeValidator(_joined), AfterValidator(_networks)] = (
-        Field(
-            None,
-            description="The proxies whose X-Forwarded-For tells who the client is (aws:SourceIp): "
-            "addresses and blocks such as 10.0.0.0/8, with commas between them.",
-        )
+    trusted_proxies: Networks = Field(
+        None,
+        description="The proxies whose X-Forwarded-For tells who the client is (aws:SourceIp): "
+        "addresses and blocks such as 10.0.0.0/8, with commas between them.",
     )
-    workers: Positive = Field(1, description="Server processes that share the port and the data.")
+    workers: Annotated[int | Literal["auto"], PlainValidator(checked_workers)] = Field(
+        "auto",
+        description="Server processes that share the port and the data, as a number; or auto for "
+        "one for each core that there is for them, four at most.",
+    )
     idle_timeout: PositiveNumber = Field(
         60.0, description="How many seconds a client may pause in the middle of a body."
     )
@@ -361,13 +187,13 @@ class Settings(BaseSettings):
     )
     failed_attempts: NonNegativeInteger = Field(
         20,
-        description="How many requests with wrong credentials an address may send at once before "
-        "it has to wait; 0 for any number.",
+        description="How many requests with wrong credentials an address may send at once to a "
+        "server process before it has to wait; 0 for any number.",
     )
     failed_attempts_per_minute: PositiveNumber = Field(
         10.0, description="How many more it may send each minute after that."
     )
-    openid_key_hosts: Annotated[str | None, BeforeValidator(_joined)] = Field(
+    openid_key_hosts: Annotated[str | None, BeforeValidator(joined)] = Field(
         None,
         description="Hosts where OpenID Connect providers may keep their keys, beside their own, "
         "with commas between them, such as www.googleapis.com.",
@@ -419,6 +245,14 @@ class Settings(BaseSettings):
         return int(self.listen.rpartition(":")[2])
 
     @property
+    def processes(self) -> int:
+        """How many server processes there are to be, which the machine has a say in."""
+        if self.workers != "auto":
+            return self.workers
+        # Those that aren't forked share no memory, and begin one import of everything later.
+        return min(cores.usable(), _MOST_PROCESSES) if METHOD == "fork" else 1
+
+    @property
     def database(self) -> str | Path:
         """The metadata's database: its URL, or a file of SQLite."""
         return self.database_url or self.data.absolute() / "metadata.sqlite"
@@ -426,12 +260,12 @@ class Settings(BaseSettings):
     @property
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The addresses of the trusted proxies."""
-        return tuple(ip_network(block) for block in _blocks(self.trusted_proxies))
+        return tuple(ip_network(block) for block in split(self.trusted_proxies))
 
     @property
     def key_hosts(self) -> frozenset[str]:
         """The hosts of `openid_key_hosts`."""
-        return frozenset(host.lower() for host in _blocks(self.openid_key_hosts))
+        return frozenset(host.lower() for host in split(self.openid_key_hosts))
 
     @property
     def scheme(self) -> str:

@@ -39,7 +39,9 @@ from longshore.identity import errors as identity_errors
 from longshore.identity.kinds import Kind
 from longshore.registry.dialect import DIALECTS
 from longshore.registry.limits import MIB
-from longshore.settings import ENVIRONMENT_PREFIX, HOUR, EventSettings, LimitSettings, Settings
+from longshore.setting_tables import EventSettings, LimitSettings
+from longshore.setting_values import HOUR
+from longshore.settings import ENVIRONMENT_PREFIX, Settings
 from tests.docs.pages import REPOSITORY, page_names, read
 
 if TYPE_CHECKING:

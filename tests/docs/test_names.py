@@ -9,7 +9,8 @@ import click
 import pytest
 
 from longshore.cli.commands import app
-from longshore.settings import TABLES, EventSettings, LimitSettings, Settings, load
+from longshore.setting_tables import TABLES, EventSettings, LimitSettings
+from longshore.settings import Settings, load
 from tests.docs import pages
 
 PAGES = pages.page_names()

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 import urllib3
 import uvicorn
 
-from longshore import server
+from longshore import server, serving
+from longshore.assembly import create_app
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class InProcess(Station):
 
     def start(self) -> None:
         self._loop = _OneThread()
-        self._app = server.create_app(self.settings, self.open_context())
+        self._app = create_app(self.settings, self.open_context())
         self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._from_app: asyncio.Queue[Any] = asyncio.Queue()
         self._life = self._loop.create_task(self._live())
@@ -146,13 +147,11 @@ class Listening(Station):
     """Listens on a free port; requests go over real sockets."""
 
     def start(self) -> None:
-        taken, settings = server.listen(self.settings)
+        taken, settings = serving.listen(self.settings)
         self.address = settings.listen
         self._http = urllib3.PoolManager(retries=False, timeout=_PATIENCE_SECONDS)
         self._server = uvicorn.Server(
-            server.uvicorn_config(
-                partial(server.create_app, settings, self.open_context()), settings
-            )
+            serving.uvicorn_config(partial(create_app, settings, self.open_context()), settings)
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [taken]})
         self._thread.start()

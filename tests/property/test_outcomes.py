@@ -27,6 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from longshore import server
 from longshore.access.policy.documents import Grammar
 from longshore.api.aws.outcomes import Outcomes
+from longshore.assembly import create_app
 from longshore.clock import DAY, HOUR, MINUTE, as_datetime
 from longshore.errors import ImageAlreadyExists
 from longshore.identity import access_keys, inline_policies, sessions, users
@@ -112,7 +113,7 @@ class Server:
             replace(server.open_context(told), clock=self.clock) for _ in range(2)
         )
         watched = replace(self.other, authorizing=lambda *_: nullcontext())
-        self._apps = [server.create_app(told, context) for context in (self.context, watched)]
+        self._apps = [create_app(told, context) for context in (self.context, watched)]
         face = cast("Any", self._apps[0])._app._aws
         self.outcomes = face._outcomes = CountedOutcomes(face._context, face._without_waiting)
         self._audit = data / "audit.json"

@@ -27,7 +27,8 @@ from hypothesis.stateful import (
 
 from longshore import server
 from longshore.clock import HOUR, SECOND
-from longshore.settings import LimitSettings, Settings
+from longshore.setting_tables import LimitSettings
+from longshore.settings import Settings
 from longshore.work.collector import Collector
 from tests.property.ecr_face import EcrFace
 from tests.property.oci_face import OciFace

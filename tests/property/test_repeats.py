@@ -29,6 +29,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from longshore import server
 from longshore.access.policy.documents import Grammar
 from longshore.api.oci import repeats
+from longshore.assembly import create_app
 from longshore.at_once import SENT
 from longshore.clock import DAY, HOUR, MINUTE
 from longshore.errors import ImageAlreadyExists, RegistryError
@@ -150,7 +151,7 @@ class Server:
         self.contexts = [replace(server.open_context(chosen), clock=self.clock) for _ in range(2)]
         self.context = self.contexts[0]
         self._audit = data / "audit.json"
-        self._app = server.create_app(chosen, self.context)
+        self._app = create_app(chosen, self.context)
         self._loop = asyncio.new_event_loop()
         # Where each request is logged, each is read; other tests may have asked for that.
         self._log = logging.getLogger("longshore.access")

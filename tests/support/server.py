@@ -23,9 +23,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from longshore import server
+from longshore import server, serving
 from longshore.api.ecr.api import SERVICE
 from longshore.api.events import Pace
+from longshore.assembly import create_app
 from longshore.clock import system_clock
 from longshore.identity import access_keys, registry_tokens
 from longshore.settings import Settings
@@ -288,7 +289,7 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
     Unless told otherwise, nobody has to wait who fails to authenticate: many tests do.
     """
     settings = {"failed_attempts": 0, **settings}
-    taken, chosen = server.listen(
+    taken, chosen = serving.listen(
         Settings(
             data=data, listen="127.0.0.1:0", **{"jobs": False, "pulls_interval": _NEVER} | settings
         )
@@ -305,7 +306,7 @@ def running_server(data: Path, **settings: Any) -> Iterator[RunningServer]:
 @contextmanager
 def _serving(settings: Settings, context: Context, taken: socket.socket) -> Iterator[None]:
     uvicorn_server = _Server(
-        server.uvicorn_config(partial(server.create_app, settings, context, _QUICK), settings)
+        serving.uvicorn_config(partial(create_app, settings, context, _QUICK), settings)
     )
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [taken]})
     thread.start()

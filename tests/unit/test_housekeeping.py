@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from longshore.clock import DAY, HOUR
 from longshore.housekeeping import create_runner
 from longshore.jobs import ledger
-from longshore.settings import EventSettings, Settings, WebhookSettings
+from longshore.setting_tables import EventSettings, WebhookSettings
+from longshore.settings import Settings
 from tests.docs.pages import read
 from tests.support.images import layer, oci_image
 from tests.support.pushing import create_repository, push, upload

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from longshore.cli.commands import app
 from longshore.registry.limits import Limits
-from longshore.settings import TABLES, InvalidSettings, LimitSettings, Settings, load
+from longshore.setting_tables import TABLES, LimitSettings
+from longshore.settings import InvalidSettings, Settings, load
 from tests.support.process import unchanged_process
 
 if TYPE_CHECKING:
@@ -298,12 +299,9 @@ WRONG: list[tuple[str, str, str]] = [
         ("region", text, "region: write a region such as eu-west-1")
         for text in ("", "here", "eu_west_1", "EU-WEST-1", "eu-west-1 ", "../..", "a" * 40 + "-1")
     ),
-    ("workers", "0", "workers: Input should be greater than 0"),
-    ("workers", "-1", "workers: Input should be greater than 0"),
-    (
-        "workers",
-        "many",
-        "workers: Input should be a valid integer, unable to parse string as an integer",
+    *(
+        ("workers", text, "workers: write a number of processes, or auto")
+        for text in ("0", "-1", "1.5", "many", "Auto", "")
     ),
     ("idle_timeout", "0", "idle_timeout: Input should be greater than 0"),
     (
@@ -491,7 +489,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         served.append(settings)
         raise SystemExit(0)
 
-    monkeypatch.setattr("longshore.server.listen", listen)
+    monkeypatch.setattr("longshore.serving.listen", listen)
     return served
 
 
@@ -507,6 +505,23 @@ def test_an_option_reaches_the_settings(name: str, served: list[Settings]) -> No
 
     assert (result.exit_code, result.output) == (0, "")
     assert [getattr(settings, name) for settings in served] == [value]
+
+
+@pytest.mark.parametrize(("cores", "count"), [(1, 1), (2, 2), (4, 4), (64, 4)])
+def test_there_are_as_many_processes_as_cores_up_to_four(
+    cores: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longshore.cores.usable", lambda: cores)
+    assert Settings().processes == Settings(workers="auto").processes == count
+    assert Settings(workers=7).processes == 7
+
+
+def test_there_is_one_process_where_they_would_share_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("longshore.cores.usable", lambda: 8)
+    monkeypatch.setattr("longshore.settings.METHOD", "spawn")
+    assert (Settings().processes, Settings(workers=3).processes) == (1, 3)
 
 
 def test_a_switch_can_be_turned_off(

@@ -18,7 +18,8 @@ from click.shell_completion import get_completion_class
 
 from longshore import settings as settings_module
 from longshore.errors import RegistryError
-from longshore.settings import TABLES, InvalidSettings, Settings
+from longshore.setting_tables import TABLES
+from longshore.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +74,9 @@ def _default(name: str) -> object:
 
 def _type_of(annotation: Any) -> Any:  # noqa: ANN401 - a type of typing's, and one of click's
     arguments = [each for each in get_args(annotation) if each is not NoneType]
+    if len(arguments) > 1 and int in arguments:
+        # A number, or a word in its place.
+        return str
     if arguments and all(isinstance(each, str) for each in arguments):
         return click.Choice(arguments)
     plain = arguments[0] if arguments else annotation
@@ -98,16 +102,16 @@ def serve(settings: Settings) -> None:
     Every option is also a variable LONGSHORE_<NAME> and a key of the --config file.
     """
     # Not at the top: the other commands are quick because they don't load the server.
-    from longshore import server  # noqa: PLC0415
+    from longshore import server, serving  # noqa: PLC0415
 
     server.configure_logging(settings)
     # What the registry keeps is nobody else's to read, whatever directory it is put in.
     os.umask(0o077)
     try:
-        taken, settings = server.listen(settings)
+        taken, settings = serving.listen(settings)
         with taken:
             _welcome(settings, server.prepare(settings))
-            server.run(settings, taken)
+            serving.run(settings, taken)
     except server.CannotStart as error:
         fail(str(error))
 

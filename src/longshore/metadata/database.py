@@ -61,14 +61,19 @@ class Database:
     Args:
         url: an SQLAlchemy URL, `sqlite:///<file>` or `postgresql+psycopg://…`, or the file of an
             SQLite database.
+        connections: how many to PostgreSQL there may be at once; who needs one more waits.
     """
 
-    def __init__(self, url: str | Path) -> None:
+    def __init__(self, url: str | Path, connections: int = 2 * _POOL_SIZE) -> None:
         self.url = (
             _checked(url) if isinstance(url, str) else URL.create("sqlite", database=str(url))
         )
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url)
+        self._engine = (
+            _sqlite_engine(self.url)
+            if self.is_sqlite
+            else _postgresql_engine(self.url, connections)
+        )
         # Waiting here is fair and cheap; waiting in SQLite is polling.
         self._writer = threading.Lock()
         self._journal = Journal(Path(f"{self.url.database}-wal"))
@@ -341,12 +346,13 @@ def _switch_to_wal(connection: sqlite3.Connection, busy_timeout_ms: int) -> None
             return
 
 
-def _postgresql_engine(url: URL) -> Engine:
+def _postgresql_engine(url: URL, connections: int) -> Engine:
     try:
         return create_engine(
             url,
-            pool_size=_POOL_SIZE,
-            max_overflow=_POOL_SIZE,
+            # Half of them are kept when nobody needs them.
+            pool_size=connections - connections // 2,
+            max_overflow=connections // 2,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
         )

@@ -25,7 +25,7 @@ CLASSES: Final = ("2xx", "3xx", "4xx", "5xx", "gone")
 UNKNOWN: Final = "Unknown"
 """The name of what is no operation."""
 
-# Processes that an operator adds while the server runs (SIGTTIN) have rows of these.
+# A process that takes the place of another one begins before that one has ended.
 _SPARE = 64
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from longshore.clock import as_datetime
-from longshore.settings import LimitSettings
+from longshore.setting_tables import LimitSettings
 from tests.api.ecr.refusals import body, refusal
 from tests.api.stage import Stage
 from tests.support.images import oci_image

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longshore.settings import LimitSettings
+from longshore.setting_tables import LimitSettings
 from tests.api.ecr.refusal_cases import ACCOUNT
 from tests.api.ecr.refusals import body, refusal
 from tests.api.people import OTHER_ACCOUNT, Person, allow, is_denied, policy

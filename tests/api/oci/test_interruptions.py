@@ -12,7 +12,7 @@ import pytest
 
 from longshore.identity import access_keys
 from longshore.names import Digest
-from longshore.settings import LimitSettings
+from longshore.setting_tables import LimitSettings
 from longshore.work.collector import Collector
 from tests.api.oci.cases import constraint, contents
 from tests.api.people import Person, allow

@@ -30,7 +30,8 @@ AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "3600000"}
 
 @contextmanager
 def serving(home: Path, variables: Mapping[str, str], *options: str) -> Iterator[Serving]:
-    process = Serving(home, ["--data", str(home / "data"), "--traces", *options], variables)
+    words = ["--data", str(home / "data"), "--workers", "1", "--traces", *options]
+    process = Serving(home, words, variables)
     try:
         process.start()
         yield process
@@ -138,9 +139,10 @@ def test_what_traces_need_has_to_be_there(tmp_path: Path, command: str) -> None:
 
 def test_without_traces_nothing_of_opentelemetry_is_loaded(tmp_path: Path) -> None:
     code = (
-        "import sys; from longshore import server; from longshore.settings import Settings; "
+        "import sys; from longshore import assembly, server; "
+        "from longshore.settings import Settings; "
         f"settings = Settings(data={str(tmp_path)!r}); server.prepare(settings); "
-        "server.create_app(settings); "
+        "assembly.create_app(settings); "
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     ended = subprocess.run(

@@ -283,6 +283,24 @@ def test_what_changes_nothing_begins_no_new_generation(database: Database) -> No
 
 
 @postgresql_only
+def test_who_needs_one_more_connection_than_there_may_be_waits(database_url: str) -> None:
+    database = Database(database_url, connections=2)
+    count = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+
+    def ask() -> int:
+        with database.read() as tx:
+            return int(tx.execute(count).scalar_one())
+
+    with ThreadPoolExecutor() as pool:
+        with database.read(), database.read() as tx:
+            waiting = [pool.submit(ask) for _ in range(4)]
+            assert tx.execute(count).scalar_one() == 2
+            assert not any(each.done() for each in waiting)
+        assert max(each.result() for each in waiting) <= 2
+    database.close()
+
+
+@postgresql_only
 def test_postgresql_has_no_generations(database: Database) -> None:
     assert database.generation() is None
 

@@ -1,0 +1,137 @@
+"""The port, and the processes that serve it."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import socket
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from longshore.assembly import Apis, counting_rows, create_app
+from longshore.server import CannotStart, configure_logging, limits_of
+from longshore.supervision import NobodyServes, Supervisor
+from longshore.transport import Patience, http_protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longshore.lifespan import Lifespan
+    from longshore.metrics.shared import SharedRows
+    from longshore.settings import Settings
+
+_GRACEFUL_SECONDS = 15
+_BACKLOG = 2048
+
+
+def listen(settings: Settings) -> tuple[socket.socket, Settings]:
+    """Take the port; return it with settings that name the one that was taken.
+
+    Raises:
+        CannotStart: it can't be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    taken = socket.socket(family)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((settings.host, settings.port))
+        # From here on clients are heard, and nobody else can have the port.
+        taken.listen(_BACKLOG)
+    except OSError as error:
+        taken.close()
+        raise CannotStart(
+            f"Can't listen on {settings.listen}: {error.strerror}. "
+            "Is another server running there? Choose another address with --listen HOST:PORT."
+        ) from error
+    taken.set_inheritable(True)
+    host = settings.listen.rpartition(":")[0]
+    return taken, settings.model_copy(update={"listen": f"{host}:{taken.getsockname()[1]}"})
+
+
+def run(settings: Settings, taken: socket.socket) -> None:
+    """Serve until a signal says stop.
+
+    Raises:
+        CannotStart: of several processes, none came to serve.
+    """
+    _raise_descriptor_limit()
+    # Made here, so that the processes of the server have them together.
+    apis = Apis.load(limits_of(settings))
+    serve = partial(_serve, settings, counting_rows(settings), apis, taken)
+    if settings.processes == 1:
+        serve(_nobody_is_told)
+        return
+    # What has been loaded stays, and looking for garbage among it would be writing on shared pages.
+    gc.freeze()
+    try:
+        Supervisor(serve, settings.processes, taken.close).run()
+    except NobodyServes as error:
+        raise CannotStart("No server process comes to serve; see above for the reason.") from error
+
+
+def uvicorn_config(factory: Callable[[], Lifespan], settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application that `factory` makes."""
+    return uvicorn.Config(
+        factory,
+        factory=True,
+        loop="uvloop",
+        http=http_protocol(Patience(stall=settings.idle_timeout)),
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        backlog=_BACKLOG,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+
+
+def _serve(
+    settings: Settings,
+    rows: SharedRows,
+    apis: Apis,
+    taken: socket.socket,
+    ready: Callable[[], None],
+) -> None:
+    """Serve, as the only process or one of several, and tell when it begins."""
+    # A process that isn't forked begins with nothing: not even with a log.
+    configure_logging(settings)
+
+    def make() -> Lifespan:
+        app = create_app(settings, rows=rows, apis=apis)
+        # What the start made stays: nobody need look for garbage among it.
+        gc.freeze()
+        return app
+
+    # uvicorn ends as if nobody had waited for the interrupt, which a shell and click would tell.
+    with suppress(KeyboardInterrupt):
+        _Server(uvicorn_config(make, settings), ready).run(sockets=[taken])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def _nobody_is_told() -> None:
+    """Do nothing when the only process of a server begins to serve."""
+
+
+def _raise_descriptor_limit() -> None:
+    # A download in progress holds three descriptors, and 1,024 of them are soon gone.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
