@@ -328,7 +328,9 @@ class AwsFace:
             exchange.is_counted = True
         if exchange.is_remembered:
             content, pulled = exchange.answer = context.memory.answer(
-                ("answer", call.caller, call.base_url, *asked), run, lambda answer: len(answer[0])
+                ("answer", call.caller, call.base_url, *asked),
+                run,
+                lambda answer: len(answer[0]) + len(call.base_url),
             )
         else:
             content, pulled = run()

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     # Status, lines of the headers, body.
     Whole: TypeAlias = tuple[int, bytes, bytes]
 
-# What an answer takes in bytes, besides a manifest, which the memory holds anyway, or a blob.
+# What an answer takes in bytes, besides its headers and a blob. Manifests and pages of listings the
+# memory holds anyway.
 _SIZE = 4 * 1024
 # Larger blobs are read each time; the configurations of images are smaller.
 _LARGEST_BLOB = 16 * 1024
@@ -193,9 +194,12 @@ class Repeats:
             response.read_small_file(_LARGEST_BLOB)
         if not isinstance(response.body, bytes):
             return
+        whole = response.from_memory(request)
+        # A client may have a say in how long the address of the next page is.
+        size += len(whole[1])
         known = _Known(
             basis=basis,
-            whole=response.from_memory(request),
+            whole=whole,
             address=request.client_address,
             credentials=exchange.credentials,
             limited=route.operation,
