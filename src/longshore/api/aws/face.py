@@ -330,7 +330,7 @@ class AwsFace:
             content, pulled = exchange.answer = context.memory.answer(
                 ("answer", call.caller, call.base_url, *asked),
                 run,
-                lambda answer: len(answer[0]),
+                lambda answer: len(answer[0]) + len(call.base_url),
                 is_long=True,
             )
         else:

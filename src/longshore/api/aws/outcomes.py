@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context, WithoutWaiting
     from longshore.registry.pulls import PulledImage
 
-# What an outcome takes in bytes, besides its answer, which the memory holds anyway.
+# What an outcome takes in bytes, besides its answer, which is in memory anyway, and what clients
+# may make long.
 _SIZE = 4 * 1024
 
 
@@ -97,7 +98,9 @@ class Outcomes:
         outcome = Outcome(
             content, pulled, call.principal.identity_arn, call.own_registry, told.outline, until
         )
-        self._without_waiting.keep(_question(exchange), outcome, _SIZE)
+        token = exchange.signature and exchange.signature.security_token
+        long = (told.outline.middle, exchange.request.base_url, token or "")
+        self._without_waiting.keep(_question(exchange), outcome, _SIZE + sum(map(len, long)))
 
 
 def _question(exchange: Exchange) -> Hashable:

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context, WithoutWaiting
     from longshore.registry.pulls import PulledImage
 
-# What an answer takes in bytes, besides a manifest, which the memory holds anyway, or a blob.
+# What an answer takes in bytes, besides its headers and a blob. Manifests and pages of listings the
+# memory holds anyway.
 _SIZE = 4 * 1024
 # Larger blobs are opened each time; the configurations of images are smaller.
 _LARGEST_BLOB = 16 * 1024
@@ -198,10 +199,13 @@ class Repeats:
         body = _to_keep(response, request)
         if body is None:
             return
+        lines = response.lines()
+        # A client may have a say in how long the address of the next page is.
+        size += len(lines)
         known = _Known(
             basis=basis,
             status=response.status,
-            lines=response.lines(),
+            lines=lines,
             body=body,
             address=request.client_address,
             credentials=exchange.credentials,
