@@ -208,6 +208,11 @@ class Request:
         return int(length) if length is not None and length.isdecimal() else None
 
     @property
+    def asks_first(self) -> bool:
+        """Whether the client waits to be told to go on before it sends the body."""
+        return (self.header(b"expect") or "").lower() == "100-continue"
+
+    @property
     def stopping(self) -> asyncio.Event:
         """Is set when the server is about to stop, and answers without an end have to end."""
         return cast("asyncio.Event", self.extensions[_STOPPING])
