@@ -132,6 +132,7 @@ class Request:
         self._came_at = time.perf_counter()
         self._id = ""
         self._head: RequestHead | None = None
+        self._query: list[tuple[str, str]] | None = None
 
     @property
     def id(self) -> str:
@@ -152,10 +153,12 @@ class Request:
         Raises:
             BadRequest: there is a NUL among them, which no database keeps in a text.
         """
-        parameters = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
-        if any("\0" in part for parameter in parameters for part in parameter):
-            raise BadRequest("The query holds a NUL character.")
-        return parameters
+        if self._query is None:
+            parameters = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
+            if any("\0" in part for parameter in parameters for part in parameter):
+                raise BadRequest("The query holds a NUL character.")
+            self._query = parameters
+        return self._query
 
     @property
     def sent(self) -> bytes | None:

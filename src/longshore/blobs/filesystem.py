@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
     from longshore.blobs.store import BlobWriter
 
-# Writers hash what they write with the algorithm that nearly every client names.
+# Writers hash what they write with the algorithm that nearly every client names (`sha256()` is
+# made in half of the time that `new` takes).
 _USUAL_ALGORITHM = "sha256"
 _READ_SIZE = 1 << 20
 _PROBE = b"Can bytes be written and read?"
@@ -91,9 +92,12 @@ class FilesystemBlobStore:
             there = os.fstat(file).st_size
             if there < offset:
                 raise UploadLost(upload_id)
-            hasher = self._hashes.take(upload_id, file, _USUAL_ALGORITHM, offset)
+            hasher: Hasher | None
             if offset == 0:
-                hasher = hashlib.new(_USUAL_ALGORITHM)
+                hasher = hashlib.sha256()
+                self._hashes.forget(upload_id)
+            else:
+                hasher = self._hashes.take(upload_id, file, _USUAL_ALGORITHM, offset)
             writer = _FileWriter(file, offset, hasher, is_first=there == 0)
             try:
                 yield writer
@@ -137,7 +141,7 @@ class FilesystemBlobStore:
         shard = f"{shards}/{digest.hex[:2]}"
         location = Location(f"{shard}/{digest.hex}.{upload_id}")
         path = self._path(location)
-        with _telling_when_full():
+        with _telling_when_full:
             self._make_shards(shards)
             if _holds(path, size):
                 self._go_on(upload_id, size, digest, path)
@@ -289,7 +293,7 @@ class _FileWriter:
             return
         with memoryview(data) as view, view.cast("B") as content:
             try:
-                with _telling_when_full():
+                with _telling_when_full:
                     self._write(self._file, content)
             except (OSError, StorageFull):
                 self._give_back(self._file)
@@ -339,14 +343,18 @@ def _is_location(text: str) -> bool:
     return match is not None and is_upload_id(match["upload_id"])
 
 
-@contextmanager
-def _telling_when_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
+class _TellingWhenFull:
+    """Says of a full disk that it is full."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OSError) and error.errno in _FULL:
             raise StorageFull from error
-        raise
+
+
+_telling_when_full = _TellingWhenFull()
 
 
 def _open_no_link(path: str, flags: int) -> int:
@@ -355,7 +363,7 @@ def _open_no_link(path: str, flags: int) -> int:
 
 def _open_staged(path: str, upload_id: str, *, create: bool) -> int:
     try:
-        with _telling_when_full():
+        with _telling_when_full:
             return _open_no_link(path, os.O_RDWR | (os.O_CREAT if create else 0))
     except FileNotFoundError:
         raise UploadLost(upload_id) from None

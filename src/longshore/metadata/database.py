@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from longshore.errors import StorageFull
+from longshore.metadata.disk_full import refuse_if_full
 from longshore.metadata.journal import Journal
-from longshore.metadata.prepared import execute_text
+from longshore.metadata.sqlite_transactions import POOL_SIZE, Connections, Reading, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import Engine
 
 _SQLITE_BUSY_TIMEOUT_MS = 60_000
 _SWITCH_PAUSE_MS = 10
-_POOL_SIZE = 20
-_POSTGRESQL_DISK_FULL = "53100"
-# SQLite keeps it in 32 bits, and for whatever an application likes.
-_LARGEST_USER_VERSION = 2**31 - 1
 
 
 class UnsupportedDatabase(ValueError):
@@ -68,22 +65,18 @@ class Database:
         # Waiting here is fair and cheap; waiting in SQLite is polling.
         self._writer = threading.Lock()
         self._journal = Journal(Path(f"{self.url.database}-wal"))
-        # SQLAlchemy's own pool takes longer to hand one out than SQLite to find a row.
-        self._idle: list[Connection] = []
+        self._connections = Connections(self._engine)
         self._watcher: sqlite3.Connection | None = None
         self._watching = threading.Lock()
         self._generation: Generation | None = None
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """Open a transaction that only reads; it sees one state of SQLite throughout."""
-        with _disk_full_as_refusal(), self._connection() as connection, connection.begin():
-            if self.is_sqlite:
-                execute_text(connection, "BEGIN")
-            yield connection
+        return Reading(self._connections) if self.is_sqlite else self._in_postgresql()
 
-    @contextmanager
-    def write(self, *, durable: bool = True, content_only: bool = False) -> Iterator[Connection]:
+    def write(
+        self, *, durable: bool = True, content_only: bool = False
+    ) -> AbstractContextManager[Connection]:
         """Open a transaction that is committed when the block ends and undone if it raises.
 
         Args:
@@ -95,50 +88,22 @@ class Database:
                 work follows from them: uploads, blobs, layers, images, their tags and their
                 pulls, jobs, events; or what nothing is decided by, as uses of access keys.
         """
-        with _disk_full_as_refusal():
-            if self.is_sqlite:
-                with self._write_sqlite(durable=durable, content_only=content_only) as connection:
-                    yield connection
-            else:
-                with self._engine.begin() as connection:
-                    if not durable:
-                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-                    yield connection
+        if self.is_sqlite:
+            return Writing(
+                self._connections,
+                self._writer,
+                self._journal,
+                durable=durable,
+                content_only=content_only,
+            )
+        return self._in_postgresql(durable=durable)
 
     @contextmanager
-    def _write_sqlite(self, *, durable: bool, content_only: bool) -> Iterator[Connection]:
-        commit = None
-        try:
-            with self._writer, self._connection() as connection:
-                with connection.begin():
-                    # Taking the write lock at once, it never fails half-way for want of it.
-                    execute_text(connection, "BEGIN IMMEDIATE")
-                    yield connection
-                    if not content_only:
-                        _count_change(connection)
-                commit = self._journal.committed()
-        finally:
-            # Also after a refusal: it may tell of what somebody else has committed just now.
-            if durable:
-                self._journal.make_durable(commit)
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        """Lend a connection."""
-        if not self.is_sqlite:
-            with self._engine.connect() as connection:
-                yield connection
-            return
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._engine.connect()
-        with ExitStack() as unless_kept:
-            unless_kept.enter_context(connection)
+    def _in_postgresql(self, *, durable: bool = True) -> Iterator[Connection]:
+        with _disk_full_as_refusal(), self._engine.begin() as connection:
+            if not durable:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
-            if len(self._idle) < _POOL_SIZE:
-                self._idle.append(connection)
-                unless_kept.pop_all()
 
     def generation(self) -> Generation | None:
         """Return what tells the database's state from any other, in microseconds.
@@ -174,9 +139,7 @@ class Database:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._connections.close()
         self._engine.dispose()
 
 
@@ -236,7 +199,7 @@ def _is_file(name: str | None) -> bool:
 def _sqlite_engine(url: URL) -> Engine:
     # No transaction is left open that the pool would have to end.
     engine = create_engine(
-        url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_reset_on_return=None
+        url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_reset_on_return=None
     )
 
     @event.listens_for(engine, "connect")
@@ -278,8 +241,8 @@ def _postgresql_engine(url: URL) -> Engine:
     try:
         return create_engine(
             url,
-            pool_size=_POOL_SIZE,
-            max_overflow=_POOL_SIZE,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
         )
@@ -290,26 +253,10 @@ def _postgresql_engine(url: URL) -> Engine:
         ) from error
 
 
-def _count_change(connection: Connection) -> None:
-    """Begin another generation beside content, as a part of the transaction."""
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    number: int = driver.execute("PRAGMA user_version").fetchone()[0]
-    # A pragma takes no parameters.
-    driver.execute(f"PRAGMA user_version = {(number + 1) % _LARGEST_USER_VERSION}")
-
-
 @contextmanager
 def _disk_full_as_refusal() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if _is_disk_full(error.orig):
-            raise StorageFull from error
+        refuse_if_full(error)
         raise
-
-
-def _is_disk_full(error: object) -> bool:
-    return (
-        getattr(error, "sqlite_errorname", None) == "SQLITE_FULL"
-        or getattr(error, "sqlstate", None) == _POSTGRESQL_DISK_FULL
-    )

@@ -22,7 +22,7 @@ from longshore.errors import (
 )
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
-from longshore.metadata.statements import insert_if_absent
+from longshore.metadata.statements import insert_for_id
 from longshore.registry import layers, repositories, uploads
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class _Completion:
         if self._last is not None:
             self._last.let_go()
         with context.database.write(content_only=True) as tx:
-            is_first = insert_if_absent(
+            blob_id = insert_for_id(
                 tx,
                 schema.blobs,
                 encryption_context=encryption_context,
@@ -200,20 +200,29 @@ class _Completion:
                 location=own,
                 stored_at=context.clock(),
             )
-            if not is_first:
+            if blob_id is not None:
+                is_new, location = self._finish(tx, (blob_id, own))
+            else:
                 blob = _FIND_BLOB.one_or_none(tx, context=encryption_context, digest=digest)
                 if blob is not None and blob.location != own and not _holds(context, blob):
                     # Its bytes lie in the archive, or were lost with their disk: these take their
                     # place.
                     _REPLACE.run(tx, blob=blob.id, location=own, archived_size=None)
-            is_new, location = self._finish(tx)
+                is_new, location = self._finish(tx)
         if location != own:
             # Somebody stored the same bytes in the meantime.
             context.blobs.delete(own)
         return is_new
 
-    def _finish(self, tx: Connection) -> tuple[bool, Location]:
-        """Let the repository hold the blob, and end the upload."""
+    def _finish(
+        self, tx: Connection, blob: tuple[int, Location] | None = None
+    ) -> tuple[bool, Location]:
+        """Let the repository hold the blob, and end the upload.
+
+        Args:
+            tx: an open transaction.
+            blob: id and location of the blob, where its row is this transaction's own.
+        """
         upload = self._upload
         repository = repositories.lock(tx, upload.registry, upload.repository)
         ended = _END_UNCHANGED.run(
@@ -227,14 +236,17 @@ class _Completion:
             # Moved on, cancelled or expired since it was looked at: its bytes may be gone as well.
             uploads.check_unchanged(tx, self._caller, upload)
             raise uploads.not_found(upload)
-        # Kept from being collected or archived until the transaction ends.
-        blob = _FIND_AND_LOCK_BLOB.one_or_none(
-            tx, context=repository.encryption_context, digest=str(self._digest)
-        )
         if blob is None:
-            raise _BlobUnknown
-        is_new = layers.attach(self._context, tx, repository.id, self._digest, blob.id)
-        return is_new, Location(blob.location)
+            # Kept from being collected or archived until the transaction ends.
+            row = _FIND_AND_LOCK_BLOB.one_or_none(
+                tx, context=repository.encryption_context, digest=str(self._digest)
+            )
+            if row is None:
+                raise _BlobUnknown
+            blob = row.id, Location(row.location)
+        blob_id, location = blob
+        is_new = layers.attach(self._context, tx, repository.id, self._digest, blob_id)
+        return is_new, location
 
 
 def _holds(context: Context, blob: Record) -> bool:

@@ -7,7 +7,7 @@ wrote beyond that was never acknowledged and is written over.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Self
 
@@ -38,8 +38,6 @@ from longshore.metadata.prepared import Prepared
 from longshore.registry import repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from longshore.blobs.store import BlobWriter
     from longshore.clock import Millis
     from longshore.metadata.prepared import Record
@@ -365,19 +363,29 @@ def refuse_part(
     )
 
 
-@contextmanager
-def as_refusals(upload: Upload) -> Iterator[None]:
-    """Say in the registry's words what the blob store can't do."""
-    try:
-        yield
-    except UploadBusy:
-        refuse_conflict(upload)
-    except UploadLost:
-        raise not_found(upload) from None
-    except DigestMismatch as error:
-        raise InvalidLayer(
-            f"The bytes that were uploaded have the digest '{error.computed}', not the one given"
-        ) from None
+class as_refusals:  # noqa: N801 - a block of statements begins with it
+    """Say in the registry's words what the blob store can't do with an upload."""
+
+    __slots__ = ("_upload",)
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, UploadBusy):
+            refuse_conflict(self._upload)
+        if isinstance(error, UploadLost):
+            raise not_found(self._upload) from None
+        if isinstance(error, DigestMismatch):
+            raise InvalidLayer(
+                "The bytes that were uploaded have the digest "
+                f"'{error.computed}', not the one given"
+            ) from None
 
 
 def not_found(upload: Upload) -> UploadNotFound:

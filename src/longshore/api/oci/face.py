@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing, measuring
@@ -159,9 +158,10 @@ class OciFace:
 
         if inspect.iscoroutinefunction(route.handler):
             try:
-                call = replace(self._without_waiting.run(admit), context=self._context)
+                call = self._without_waiting.run(admit)
             except NotInMemory:
                 call = await self._workers.run(admit, self._context)
+            call.context = self._context
             return cast("Response", await route.handler(call))
         if route.reads_manifest:
             # Only who may come in may send what takes memory. Whether they still may is asked
