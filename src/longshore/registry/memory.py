@@ -117,11 +117,19 @@ class MemoryAlone(Memory):
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._is_about_content = False
         self.look_again()
 
     def look_again(self) -> None:
         """Forget what counts no longer."""
         self._known, self._beside_content = self._memory.look()
+        self._is_about_content = False
+
+    @property
+    def beside_content(self) -> Generation | None:
+        """Under what all was found since `look_again`, if content had no say in it, else None."""
+        is_known = self._beside_content.number is not None
+        return self._beside_content if is_known and not self._is_about_content else None
 
     def answer(
         self,
@@ -137,6 +145,7 @@ class MemoryAlone(Memory):
             NotInMemory: it isn't.
         """
         generation = self._beside_content if beside_content else self._known
+        self._is_about_content |= not beside_content
         try:
             return cast("Answer", generation.answers[question])
         except KeyError:

@@ -111,3 +111,29 @@ def test_what_follows_from_the_answers_of_a_moment_counts_as_long_as_they(
     alone.look_again()
     with pytest.raises(NotInMemory):
         alone.answer("what follows", lambda: 4)
+
+
+def test_what_was_found_beside_content_stands_until_something_else_changes(
+    database: Database,
+) -> None:
+    memory = Memory(database)
+    alone = MemoryAlone(memory)
+    Counter(memory).ask(beside_content=True)
+    alone.look_again()
+    alone.answer(("question", True), lambda: 0, beside_content=True)
+    found = alone.beside_content
+    assert found is not None
+    change(database, content_only=True)
+    assert memory.look()[1] is found
+    change(database, content_only=False)
+    assert memory.look()[1] is not found
+
+
+def test_what_depends_on_content_does_not_stand(database: Database) -> None:
+    memory = Memory(database)
+    Counter(memory).ask(beside_content=False)
+    alone = MemoryAlone(memory)
+    alone.answer(("question", False), lambda: 0)
+    assert alone.beside_content is None
+    alone.look_again()
+    assert alone.beside_content is not None

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_PIECE = 2 * 1024 * 1024
+PIECE = 2 * 1024 * 1024
+"""How much of a body is gathered, in bytes."""
 
 
 async def receive(
@@ -55,14 +56,22 @@ async def receive(
     request, run = call.request, call.workers.run
     if request.content_length == 0:
         return await run(reception.finish_without_body)
-    begin = None
-    if (request.content_length or 0) <= _PIECE and not request.asks_first:
-        begin = await _first_piece(call, reception.keep)
+    if request.asks_first or (request.content_length or 0) > PIECE:
+        return await _receive_into(call, reception, None)
+    with call.buffers.lent(request.content_length or PIECE) as buffer:
+        begin = await _first_piece(call, buffer, reception.keep)
         if request.is_read:
             return await run(reception.append_whole, begin)
+        return await _receive_into(call, reception, begin)
+
+
+async def _receive_into(
+    call: Call, reception: _Reception[Result], begin: memoryview | None
+) -> Result:
+    """Hold the upload while the body comes; `begin` has come already."""
     async with _held(call, reception.hold) as (part, expected):
         rest = await _append_all(call, part, begin)
-        return await run(reception.append_last, part, rest, expected)
+        return await call.workers.run(reception.append_last, part, rest, expected)
 
 
 class _Reception(Generic[Result]):
@@ -118,9 +127,10 @@ class _Reception(Generic[Result]):
         return uploads.Part(self._context, upload), self._announced(upload)
 
 
-async def _first_piece(call: Call, keep: Callable[[memoryview], None]) -> memoryview:
-    """Receive the body, or as much of it as makes a piece; `keep` what came if it breaks off."""
-    buffer = memoryview(bytearray(min(call.request.content_length or _PIECE, _PIECE)))
+async def _first_piece(
+    call: Call, buffer: memoryview, keep: Callable[[memoryview], None]
+) -> memoryview:
+    """Receive the body, or as much of it as the buffer takes; `keep` what came if it breaks off."""
     try:
         count = await call.request.read_into(buffer)
     except ClientDisconnected as error:
@@ -151,7 +161,7 @@ async def _held(
 
 async def _append_all(call: Call, part: Part, begin: memoryview | None) -> memoryview:
     """Append the body but for its last piece, which is returned; `begin` has come already."""
-    size = min(call.request.content_length or _PIECE, _PIECE)
+    size = min(call.request.content_length or PIECE, PIECE)
     buffer, other = memoryview(bytearray(size)), memoryview(b"")
     writing: asyncio.Future[None] | None = None
     if begin is not None:
