@@ -51,6 +51,12 @@ class ParsedBody:
 
     def take(self, piece: bytes) -> None:
         """Add a piece."""
+        end = self._filled + len(piece)
+        if end < len(self._room):
+            # Most of them. While there is room, nothing is held.
+            self._room[self._filled : end] = piece
+            self._filled = end
+            return
         self._take(memoryview(piece))
         if self._held:
             self._flow.pause_reading()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from longshore.blobs.store import Location
+    from longshore.blobs.store import BlobWriter, Location
     from longshore.metadata.database import Database
     from longshore.names import Digest
 
@@ -34,15 +34,24 @@ class InterruptedBlobStore(FilesystemBlobStore):
     def _interrupt(self, step: Step) -> None:
         self._interruptions.pop(step, lambda: None)()
 
-    def digest(self, upload_id: str, size: int, algorithm: str) -> Digest:
+    def digest(
+        self, upload_id: str, size: int, algorithm: str, writer: BlobWriter | None = None
+    ) -> Digest:
         """See `BlobStore`."""
         self._interrupt("digest")
-        return super().digest(upload_id, size, algorithm)
+        return super().digest(upload_id, size, algorithm, writer)
 
-    def commit(self, upload_id: str, size: int, context: str, digest: Digest) -> Location:
+    def commit(
+        self,
+        upload_id: str,
+        size: int,
+        context: str,
+        digest: Digest,
+        writer: BlobWriter | None = None,
+    ) -> Location:
         """See `BlobStore`."""
         self._interrupt("commit")
-        return super().commit(upload_id, size, context, digest)
+        return super().commit(upload_id, size, context, digest, writer)
 
     def open(self, location: Location) -> BinaryIO:
         """See `BlobStore`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from longshore.errors import ImageAlreadyExists
 from longshore.names import Digest, Registry
-from longshore.registry import images, layers, repositories, uploads
+from longshore.registry import completion, images, layers, repositories, uploads
 from longshore.registry.context import Caller
 from longshore.registry.mutability import TagMutability
 from longshore.registry.repositories import Encryption
@@ -56,7 +56,7 @@ def begin(context: Context, content: bytes, repository: str = REPOSITORY) -> Upl
 
 def upload(context: Context, blob: Blob, repository: str = REPOSITORY) -> Digest:
     """Upload a layer, whether or not the repository holds it."""
-    uploads.complete(context, CALLER, begin(context, blob.content, repository), blob.digest)
+    completion.complete(context, CALLER, begin(context, blob.content, repository), blob.digest)
     return blob.digest
 
 

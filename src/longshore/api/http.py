@@ -140,6 +140,7 @@ class Request:
         self._came_at = time.perf_counter()
         self._id = ""
         self._head: RequestHead | None = None
+        self._query: list[tuple[str, str]] | None = None
 
     @property
     def id(self) -> str:
@@ -160,10 +161,12 @@ class Request:
         Raises:
             BadRequest: there is a NUL among them, which no database keeps in a text.
         """
-        parameters = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
-        if any("\0" in part for parameter in parameters for part in parameter):
-            raise BadRequest("The query holds a NUL character.")
-        return parameters
+        if self._query is None:
+            parameters = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
+            if any("\0" in part for parameter in parameters for part in parameter):
+                raise BadRequest("The query holds a NUL character.")
+            self._query = parameters
+        return self._query
 
     @property
     def only_reads(self) -> bool:
@@ -211,6 +214,11 @@ class Request:
         """The length of the body in bytes, where the client announced it."""
         length = self.header(b"content-length")
         return int(length) if length is not None and length.isdecimal() else None
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether the client waits to be told to go on before it sends the body."""
+        return (self.header(b"expect") or "").lower() == "100-continue"
 
     @property
     def stopping(self) -> asyncio.Event:

@@ -30,7 +30,7 @@ class DurableDirectories:
         self._durable.add(directory)
 
 
-def sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path | str) -> None:
     """Let the names in a directory outlive a power cut."""
     file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -20,9 +20,9 @@ the offset again inside the `with` block, before it appends, and commits the new
 leaves the block:
 
     with store.writer(upload_id, offset) as writer:
-        ...  # is `offset` still the acknowledged one?
+        ...  # is `offset` still the acknowledged one? It is if the writer `is_first`.
         writer.append(data)
-        ...  # acknowledge `writer.offset`
+        ...  # acknowledge `writer.offset`, or commit the upload
 """
 
 from __future__ import annotations
@@ -108,6 +108,10 @@ class BlobWriter(Protocol):
     def offset(self) -> int:
         """How many bytes the upload has, in bytes from its beginning."""
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the upload had no byte when it was held: so nobody can have acknowledged one."""
+
     def append(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data` at the offset and move the offset behind it.
 
@@ -147,15 +151,30 @@ class BlobStore(Protocol):
             StorageFull: the disk is full.
         """
 
-    def digest(self, upload_id: str, size: int, algorithm: str) -> Digest:
+    def digest(
+        self, upload_id: str, size: int, algorithm: str, writer: BlobWriter | None = None
+    ) -> Digest:
         """Compute the digest of an upload of `size` bytes; bytes beyond are nobody's.
+
+        Args:
+            upload_id: the upload.
+            size: how many bytes count.
+            algorithm: of the digest.
+            writer: what holds the upload, if the caller does.
 
         Raises:
             UploadBusy: another request is working on the upload.
             UploadLost: fewer than `size` bytes are there.
         """
 
-    def commit(self, upload_id: str, size: int, context: str, digest: Digest) -> Location:
+    def commit(
+        self,
+        upload_id: str,
+        size: int,
+        context: str,
+        digest: Digest,
+        writer: BlobWriter | None = None,
+    ) -> Location:
         """Make a blob of an upload of `size` bytes, and make it outlive a power cut.
 
         The bytes are verified here, whoever has compared a digest before: between that comparison
@@ -171,6 +190,7 @@ class BlobStore(Protocol):
             size: how many bytes were acknowledged; bytes beyond are cut off.
             context: the encryption context under which the blob is kept, such as `aes256`.
             digest: what the bytes must hash to.
+            writer: what holds the upload, if the caller does; nothing is written with it any more.
 
         Raises:
             DigestMismatch: they hash to something else; the upload stays as it is.

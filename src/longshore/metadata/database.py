@@ -8,38 +8,38 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from longshore.errors import StorageFull
+from longshore.metadata.disk_full import refuse_if_full
 from longshore.metadata.journal import Journal
-from longshore.metadata.prepared import execute_text
+from longshore.metadata.sqlite_transactions import (
+    POOL_SIZE,
+    Connections,
+    MustWait,
+    Reading,
+    ReadingAtOnce,
+    Writing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import Engine
 
 _SQLITE_BUSY_TIMEOUT_MS = 60_000
 _SWITCH_PAUSE_MS = 10
-_POOL_SIZE = 20
-_POSTGRESQL_DISK_FULL = "53100"
-# SQLite keeps it in 32 bits, and for whatever an application likes.
-_LARGEST_USER_VERSION = 2**31 - 1
 
 
 class UnsupportedDatabase(ValueError):
     """The database URL can't be used; the message says what to do."""
-
-
-class MustWait(Exception):
-    """What is asked of the database could make somebody wait who can't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Database:
         connections: how many to PostgreSQL there may be at once; who needs one more waits.
     """
 
-    def __init__(self, url: str | Path, connections: int = 2 * _POOL_SIZE) -> None:
+    def __init__(self, url: str | Path, connections: int = 2 * POOL_SIZE) -> None:
         self.url = (
             _checked(url) if isinstance(url, str) else URL.create("sqlite", database=str(url))
         )
@@ -77,23 +77,19 @@ class Database:
         # Waiting here is fair and cheap; waiting in SQLite is polling.
         self._writer = threading.Lock()
         self._journal = Journal(Path(f"{self.url.database}-wal"))
-        # SQLAlchemy's own pool takes longer to hand one out than SQLite to find a row.
-        self._idle: list[Connection] = []
+        self._connections = Connections(self._engine)
         self._at_once: _DatabaseAtOnce | None = None
         self._watcher: sqlite3.Connection | None = None
         self._watching = threading.Lock()
         self._generation: Generation | None = None
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """Open a transaction that only reads; it sees one state of SQLite throughout."""
-        with _disk_full_as_refusal(), self._connection() as connection, connection.begin():
-            if self.is_sqlite:
-                execute_text(connection, "BEGIN")
-            yield connection
+        return Reading(self._connections) if self.is_sqlite else self._in_postgresql()
 
-    @contextmanager
-    def write(self, *, durable: bool = True, content_only: bool = False) -> Iterator[Connection]:
+    def write(
+        self, *, durable: bool = True, content_only: bool = False
+    ) -> AbstractContextManager[Connection]:
         """Open a transaction that is committed when the block ends and undone if it raises.
 
         Args:
@@ -105,50 +101,22 @@ class Database:
                 work follows from them: uploads, blobs, layers, images, their tags and their
                 pulls, jobs, events; or what nothing is decided by, as uses of access keys.
         """
-        with _disk_full_as_refusal():
-            if self.is_sqlite:
-                with self._write_sqlite(durable=durable, content_only=content_only) as connection:
-                    yield connection
-            else:
-                with self._engine.begin() as connection:
-                    if not durable:
-                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-                    yield connection
+        if self.is_sqlite:
+            return Writing(
+                self._connections,
+                self._writer,
+                self._journal,
+                durable=durable,
+                content_only=content_only,
+            )
+        return self._in_postgresql(durable=durable)
 
     @contextmanager
-    def _write_sqlite(self, *, durable: bool, content_only: bool) -> Iterator[Connection]:
-        commit = None
-        try:
-            with self._writer, self._connection() as connection:
-                with connection.begin():
-                    # Taking the write lock at once, it never fails half-way for want of it.
-                    execute_text(connection, "BEGIN IMMEDIATE")
-                    yield connection
-                    if not content_only:
-                        _count_change(connection)
-                commit = self._journal.committed()
-        finally:
-            # Also after a refusal: it may tell of what somebody else has committed just now.
-            if durable:
-                self._journal.make_durable(commit)
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        """Lend a connection."""
-        if not self.is_sqlite:
-            with self._engine.connect() as connection:
-                yield connection
-            return
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._engine.connect()
-        with ExitStack() as unless_kept:
-            unless_kept.enter_context(connection)
+    def _in_postgresql(self, *, durable: bool = True) -> Iterator[Connection]:
+        with _disk_full_as_refusal(), self._engine.begin() as connection:
+            if not durable:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
-            if len(self._idle) < _POOL_SIZE:
-                self._idle.append(connection)
-                unless_kept.pop_all()
 
     def generation(self) -> Generation | None:
         """Return what tells the database's state from any other, in microseconds.
@@ -196,10 +164,7 @@ class Database:
                 self._watcher = None
         if self._at_once is not None:
             self._at_once.close()
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-        self._engine.dispose()
+        self._connections.close()
 
 
 class _JoinedDatabase(Database):
@@ -237,37 +202,21 @@ class _DatabaseAtOnce(Database):
     def __init__(self, outer: Database) -> None:
         self.url, self.is_sqlite = outer.url, outer.is_sqlite
         self._outer = outer
-        self._sqlite = _sqlite_engine(self.url, busy_timeout_ms=0) if self.is_sqlite else None
-        self._idle: list[Connection] = []
+        self._quick: Connections | None = None
+        if self.is_sqlite:
+            self._quick = Connections(_sqlite_engine(self.url, busy_timeout_ms=0))
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        if self._sqlite is None:
+    def read(self) -> AbstractContextManager[Connection]:
+        if self._quick is None:
             raise MustWait
-        try:
-            connection = self._idle.pop() if self._idle else self._sqlite.connect()
-        except DBAPIError as error:
-            raise MustWait from error
-        try:
-            with connection.begin():
-                execute_text(connection, "BEGIN")
-                yield connection
-        except (sqlite3.OperationalError, DBAPIError) as error:
-            connection.close()
-            # Whoever can wait will hear what it is.
-            raise MustWait from error
-        except BaseException:
-            self._idle.append(connection)
-            raise
-        self._idle.append(connection)
+        return ReadingAtOnce(self._quick)
 
-    @contextmanager
     def write(
         self,
         *,
         durable: bool = True,  # noqa: ARG002 - nobody writes without waiting
         content_only: bool = False,  # noqa: ARG002
-    ) -> Iterator[Connection]:
+    ) -> AbstractContextManager[Connection]:
         raise MustWait
 
     def generation(self) -> Generation | None:
@@ -275,10 +224,8 @@ class _DatabaseAtOnce(Database):
 
     def close(self) -> None:
         """Close every connection that is for the event loop alone."""
-        while self._idle:
-            self._idle.pop().close()
-        if self._sqlite is not None:
-            self._sqlite.dispose()
+        if self._quick is not None:
+            self._quick.close()
 
 
 def _checked(url: str) -> URL:
@@ -308,7 +255,7 @@ def _is_file(name: str | None) -> bool:
 def _sqlite_engine(url: URL, busy_timeout_ms: int = _SQLITE_BUSY_TIMEOUT_MS) -> Engine:
     # No transaction is left open that the pool would have to end.
     engine = create_engine(
-        url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_reset_on_return=None
+        url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_reset_on_return=None
     )
 
     @event.listens_for(engine, "connect")
@@ -363,26 +310,10 @@ def _postgresql_engine(url: URL, connections: int) -> Engine:
         ) from error
 
 
-def _count_change(connection: Connection) -> None:
-    """Begin another generation beside content, as a part of the transaction."""
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    number: int = driver.execute("PRAGMA user_version").fetchone()[0]
-    # A pragma takes no parameters.
-    driver.execute(f"PRAGMA user_version = {(number + 1) % _LARGEST_USER_VERSION}")
-
-
 @contextmanager
 def _disk_full_as_refusal() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if _is_disk_full(error.orig):
-            raise StorageFull from error
+        refuse_if_full(error)
         raise
-
-
-def _is_disk_full(error: object) -> bool:
-    return (
-        getattr(error, "sqlite_errorname", None) == "SQLITE_FULL"
-        or getattr(error, "sqlstate", None) == _POSTGRESQL_DISK_FULL
-    )

@@ -160,6 +160,22 @@ def execute_text(tx: Connection, text: str) -> None:
     _execute(tx, text, ())
 
 
+def commit(tx: Connection) -> None:
+    """Commit what was executed since the driver began a transaction."""
+    if (transaction := tx.get_transaction()) is None:
+        execute_text(tx, "COMMIT")
+    else:
+        transaction.commit()
+
+
+def rollback(tx: Connection) -> None:
+    """Undo it."""
+    if (transaction := tx.get_transaction()) is None:
+        cast("Any", tx.connection.driver_connection).rollback()
+    else:
+        transaction.rollback()
+
+
 def _execute(tx: Connection, text: str, parameters: Any, *, many: bool = False) -> Any:  # noqa: ANN401 - a cursor of either driver
     driver = cast("Any", tx.connection.driver_connection)
     try:

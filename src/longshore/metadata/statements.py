@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from sqlalchemy import text
 
@@ -35,6 +35,13 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
     On PostgreSQL it waits for a concurrent transaction that inserts the same row.
     """
     return _insert_if_absent(connection.dialect.name, table).run(connection, **values) == 1
+
+
+def insert_for_id(connection: Connection, table: Table, **values: object) -> int | None:
+    """Insert a row as `insert_if_absent` does; return its `id`, or None if it wasn't inserted."""
+    return cast(
+        "int | None", _insert_for_id(connection.dialect.name, table).value(connection, **values)
+    )
 
 
 def upsert(
@@ -68,6 +75,11 @@ def lock_for_one(connection: Connection, lock: int) -> bool:
 @cache
 def _insert_if_absent(dialect: str, table: Table) -> Prepared:
     return Prepared(_insert(dialect, table).on_conflict_do_nothing())
+
+
+@cache
+def _insert_for_id(dialect: str, table: Table) -> Prepared:
+    return Prepared(_insert(dialect, table).on_conflict_do_nothing().returning(table.c.id))
 
 
 def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -231,7 +231,7 @@ class _Restoration:
         for row in self._tx.execute(kept.order_by(binned.digest)).all():
             # Wherever its bytes lie: those of an active image are kept from the archive by the bin.
             digest = Digest.parse(row.digest)
-            layers.attach(self._context, self._tx, self._repository, digest, row.blob_id)
+            layers.attach(self._context, self._tx, self._repository.id, digest, row.blob_id)
             this = (schema.layers.c.repository_id == self._repository.id) & (
                 schema.layers.c.digest == row.digest
             )

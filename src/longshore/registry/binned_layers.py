@@ -67,7 +67,7 @@ def lend(
         blob_id = blobs.get(str(digest))
         if blob_id is None or layers.lock_blob(tx, blob_id) is None:
             return False
-        layers.attach(context, tx, repository, digest, blob_id)
+        layers.attach(context, tx, repository.id, digest, blob_id)
         return True
 
     return [digest for digest in digests if not lend_one(digest)]

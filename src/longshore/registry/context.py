@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from longshore.access.openid.keys import NoKeys
 from longshore.clock import DAY, HOUR, Clock, Horizon, Millis, system_clock
-from longshore.metadata.database import MustWait
+from longshore.metadata.sqlite_transactions import MustWait
 from longshore.registry.dialect import ECR, Dialect
 from longshore.registry.key_uses import KeyUses
 from longshore.registry.limits import Limits
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from longshore.blobs.archive import Archive
     from longshore.blobs.store import BlobStore
     from longshore.metadata.database import Database
+    from longshore.registry.memory import Generation
 
 
 Result = TypeVar("Result")
@@ -96,6 +97,7 @@ class WithoutWaiting:
     """
 
     def __init__(self, context: Context) -> None:
+        self._outer = context
         self._memory = MemoryAtOnce(context.memory)
         self._horizon = Horizon(context.clock)
         self._context = replace(context, clock=self._horizon, database=context.database.at_once())
@@ -119,6 +121,17 @@ class WithoutWaiting:
         """Before which moment what was found last holds; None where the time has no say in it."""
         return self._horizon.until
 
+    def standing(self, key_ids: Hashable) -> Standing | None:
+        """Return what was found last rests on, if content has no say in it, else None.
+
+        Args:
+            key_ids: of the server's keys, from before it was found.
+        """
+        generation = self._memory.beside_content
+        if generation is None:
+            return None
+        return Standing(self._outer, generation, key_ids, self.until)
+
     def keep(self, question: Hashable, answer: object, size: int) -> None:
         """Remember something that follows from what was found last and from nothing else.
 
@@ -128,6 +141,40 @@ class WithoutWaiting:
             size: how many bytes it takes.
         """
         self._memory.keep(question, answer, size)
+
+
+class Standing:
+    """What an answer rests on that content has no say in: who may do what, for one.
+
+    Args:
+        context: the store.
+        generation: the database's, beside content, when the answer was found.
+        key_ids: of the server's keys, from before it was found.
+        until: before which moment the answer holds; None where the time has no say in it.
+    """
+
+    __slots__ = ("_context", "_generation", "_key_ids", "_until")
+
+    def __init__(
+        self,
+        context: Context,
+        generation: Generation,
+        key_ids: Hashable,
+        until: Millis | None,
+    ) -> None:
+        self._context = context
+        self._generation = generation
+        self._key_ids = key_ids
+        self._until = until
+
+    def holds(self) -> bool:
+        """Tell whether the same would be found now. Any thread may ask."""
+        context = self._context
+        return (
+            context.memory.look()[1] is self._generation
+            and context.server_key.ids == self._key_ids
+            and (self._until is None or context.clock() < self._until)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from longshore.metadata.prepared import Record
     from longshore.names import Registry
     from longshore.registry.context import Context
-    from longshore.registry.repositories import Repository
 
 # A lease is renewed on reading once this part of it is over, so that most reads write nothing and
 # every reader is left with most of the grace time.
@@ -154,14 +153,14 @@ def mount(
             return False
         if lock_blob(tx, row.blob_id) is None:
             return False
-        attach(context, tx, target, digest, row.blob_id)
+        attach(context, tx, target.id, digest, row.blob_id)
         return True
 
 
 def attach(
-    context: Context, tx: Connection, repository: Repository, digest: Digest, blob_id: int
+    context: Context, tx: Connection, repository_id: int, digest: Digest, blob_id: int
 ) -> bool:
-    """Let `repository`, which is locked, hold a blob, which is locked; begin or renew the lease.
+    """Let a repository, which is locked, hold a blob, which is locked; begin or renew the lease.
 
     Returns:
         Whether it is new to the repository.
@@ -170,13 +169,13 @@ def attach(
     is_new = insert_if_absent(
         tx,
         schema.layers,
-        repository_id=repository.id,
+        repository_id=repository_id,
         digest=str(digest),
         blob_id=blob_id,
         leased_at=now,
     )
     if not is_new:
-        lease(tx, repository.id, [str(digest)], now)
+        lease(tx, repository_id, [str(digest)], now)
     return is_new
 
 

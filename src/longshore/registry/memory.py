@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from longshore.metadata.database import MustWait
+from longshore.metadata.sqlite_transactions import MustWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -126,11 +126,19 @@ class MemoryAtOnce(Memory):
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._is_about_content = False
         self.look_again()
 
     def look_again(self) -> None:
         """Forget what counts no longer."""
         self._known, self._beside_content = self._memory.look()
+        self._is_about_content = False
+
+    @property
+    def beside_content(self) -> Generation | None:
+        """Under what all was found since `look_again`, if content had no say in it, else None."""
+        is_known = self._beside_content.number is not None
+        return self._beside_content if is_known and not self._is_about_content else None
 
     def answer(
         self,
@@ -147,6 +155,7 @@ class MemoryAtOnce(Memory):
             NotInMemory: it isn't.
         """
         generation = self._beside_content if beside_content else self._known
+        self._is_about_content |= not beside_content
         if question in generation.answers:
             return cast("Answer", generation.answers[question])
         if is_long:

@@ -36,13 +36,21 @@ if TYPE_CHECKING:
 # All that is AES256 shares one context: the bytes are alike, whoever holds them.
 AES256_CONTEXT = "aes256"
 
-_NAMED = select(schema.repositories).where(
+IS_NAMED = (
     schema.repositories.c.account == bindparam("account"),
     schema.repositories.c.region == bindparam("region"),
     schema.repositories.c.name == bindparam("name"),
 )
+"""What tells one repository in a statement, by the parameters that `named` returns."""
+
+_NAMED = select(schema.repositories).where(*IS_NAMED)
 _FIND = Prepared(_NAMED)
 _FIND_AND_LOCK = Prepared(_NAMED.with_for_update(key_share=True))
+_LOCK = Prepared(
+    select(schema.repositories.c.id, schema.repositories.c.encryption_context)
+    .where(*IS_NAMED)
+    .with_for_update(key_share=True)
+)
 _ALL = (
     select(schema.repositories)
     .where(
@@ -173,10 +181,27 @@ def find(tx: Connection, registry: Registry, name: str, *, lock: bool = False) -
         RepositoryNotFound: there is none.
     """
     statement = _FIND_AND_LOCK if lock else _FIND
-    row = statement.one_or_none(tx, account=registry.account, region=registry.region, name=name)
+    row = statement.one_or_none(tx, **named(registry, name))
     if row is None:
         raise RepositoryNotFound(name, registry.account)
     return _repository(row)
+
+
+def named(registry: Registry, name: str) -> dict[str, str]:
+    """Return the parameters of a statement that has `IS_NAMED`."""
+    return {"account": registry.account, "region": registry.region, "name": name}
+
+
+def lock(tx: Connection, registry: Registry, name: str) -> Record:
+    """Lock a repository as `find` does, and return its `id` and its `encryption_context`.
+
+    Raises:
+        RepositoryNotFound: there is none.
+    """
+    row = _LOCK.one_or_none(tx, **named(registry, name))
+    if row is None:
+        raise RepositoryNotFound(name, registry.account)
+    return row
 
 
 def describe(context: Context, registry: Registry, names: Sequence[str]) -> list[Repository]:

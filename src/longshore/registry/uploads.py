@@ -7,57 +7,72 @@ wrote beyond that was never acknowledged and is written over.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    String,
+    bindparam,
+    delete,
+    false,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
-from longshore.blobs.store import (
-    BlobMissing,
-    DigestMismatch,
-    Location,
-    UploadBusy,
-    UploadLost,
-    is_upload_id,
-)
+from longshore.blobs.store import DigestMismatch, UploadBusy, UploadLost, is_upload_id
 from longshore.errors import (
-    EmptyUpload,
     InvalidLayer,
     InvalidLayerPart,
-    LayerAlreadyExists,
-    LayerPartTooSmall,
     LimitExceeded,
     RepositoryNotFound,
-    Server,
     UploadNotFound,
 )
 from longshore.metadata import schema
 from longshore.metadata.prepared import Prepared
-from longshore.metadata.statements import insert_if_absent
-from longshore.registry import layers, repositories
+from longshore.registry import repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from longshore.blobs.store import BlobWriter
+    from longshore.clock import Millis
     from longshore.metadata.prepared import Record
-    from longshore.names import Digest, Registry
+    from longshore.names import Registry
     from longshore.registry.context import Caller, Context
-    from longshore.registry.repositories import Repository
 
 
 # How often an upload is touched within its lifetime while its bytes come.
 _TOUCHES = 8
 
 _IS_THIS = schema.uploads.c.id == bindparam("upload")
-_INSERT = Prepared(insert(schema.uploads))
+_NOW = bindparam("now", type_=BigInteger)
+_INSERT = Prepared(
+    insert(schema.uploads).from_select(
+        [column.name for column in schema.uploads.columns],
+        select(
+            bindparam("upload", type_=String),
+            schema.repositories.c.id,
+            bindparam("principal", type_=String),
+            _NOW.label("started_at"),
+            _NOW.label("touched_at"),
+            literal(0).label("size"),
+            literal(0).label("parts"),
+            literal(0).label("last_part_size"),
+            false().label("has_small_part"),
+        ).where(*repositories.IS_NAMED),
+    )
+)
 _FIND = Prepared(
-    select(schema.uploads).where(
+    select(schema.uploads)
+    .join(schema.repositories, schema.repositories.c.id == schema.uploads.c.repository_id)
+    .where(
         _IS_THIS,
-        schema.uploads.c.repository_id == bindparam("repository"),
         schema.uploads.c.principal_arn == bindparam("principal"),
+        *repositories.IS_NAMED,
     )
 )
 _SIZE = Prepared(select(schema.uploads.c.size).where(_IS_THIS))
@@ -66,23 +81,6 @@ _MOVE_ON = Prepared(
 )
 _TOUCH = Prepared(update(schema.uploads).where(_IS_THIS))
 _END = Prepared(delete(schema.uploads).where(_IS_THIS))
-_END_UNCHANGED = Prepared(
-    delete(schema.uploads).where(
-        _IS_THIS,
-        schema.uploads.c.repository_id == bindparam("repository"),
-        schema.uploads.c.principal_arn == bindparam("principal"),
-        schema.uploads.c.size == bindparam("size"),
-    )
-)
-_BLOB = select(schema.blobs.c.id, schema.blobs.c.location, schema.blobs.c.archived_size).where(
-    schema.blobs.c.encryption_context == bindparam("context"),
-    schema.blobs.c.digest == bindparam("digest"),
-)
-_FIND_BLOB = Prepared(_BLOB)
-_FIND_AND_LOCK_BLOB = Prepared(
-    _BLOB.where(schema.blobs.c.archived_size.is_(None)).with_for_update(read=True, key_share=True)
-)
-_REPLACE = Prepared(update(schema.blobs).where(schema.blobs.c.id == bindparam("blob")))
 
 
 class UploadConflict(InvalidLayerPart):
@@ -102,49 +100,66 @@ class Upload:
     has_small_part: bool
 
 
-class _BlobUnknown(Exception):
-    """The store doesn't have the bytes of an upload yet, or has collected them."""
-
-
 def start(context: Context, caller: Caller, registry: Registry, repository: str) -> Upload:
     """Begin an upload."""
-    now = context.clock()
     upload_id = context.new_upload_id()
     # A power cut may forget an upload that holds nothing yet: not worth a sync.
     try:
         with context.database.write(durable=False, content_only=True) as tx:
-            # Not locked: an upload waits for nobody's push.
-            found = repositories.find(tx, registry, repository)
-            _INSERT.run(
+            # The repository isn't locked: an upload waits for nobody's push.
+            begun = _INSERT.run(
                 tx,
-                id=upload_id,
-                repository_id=found.id,
-                principal_arn=caller.arn,
-                started_at=now,
-                touched_at=now,
-                size=0,
-                parts=0,
-                last_part_size=0,
-                has_small_part=False,
+                upload=upload_id,
+                principal=caller.arn,
+                now=context.clock(),
+                **repositories.named(registry, repository),
             )
     except IntegrityError:
         # Deleted since it was found.
-        raise RepositoryNotFound(repository, registry.account) from None
+        begun = 0
+    if begun == 0:
+        raise RepositoryNotFound(repository, registry.account)
     return Upload(upload_id, registry, repository, 0, 0, 0, has_small_part=False)
 
 
 def find(
-    context: Context, caller: Caller, registry: Registry, repository: str, upload_id: str
+    context: Context,
+    caller: Caller,
+    registry: Registry,
+    repository: str,
+    upload_id: str,
+    *,
+    untouched_since: Millis | None = None,
 ) -> Upload:
     """Return an upload.
+
+    Args:
+        context: the store.
+        caller: who began it.
+        registry: whose repository it belongs to.
+        repository: the repository's name.
+        upload_id: its id.
+        untouched_since: when the request that asks began, if nothing may have been added since.
 
     Raises:
         RepositoryNotFound: there is no such repository.
         UploadNotFound: there is no such upload, or it is another repository's or principal's.
+        UploadConflict: somebody has added to it since.
     """
     with context.database.read() as tx:
-        found = repositories.find(tx, registry, repository)
-        return _upload(_row(tx, caller, found, upload_id), registry, repository)
+        row = _row(tx, caller, registry, repository, upload_id)
+    upload = Upload(
+        id=row.id,
+        registry=registry,
+        repository=repository,
+        size=row.size,
+        parts=row.parts,
+        last_part_size=row.last_part_size,
+        has_small_part=row.has_small_part,
+    )
+    if untouched_since is not None and row.touched_at > untouched_since:
+        refuse_conflict(upload)
+    return upload
 
 
 def cancel(
@@ -152,16 +167,28 @@ def cancel(
 ) -> None:
     """Give an upload up and forget its bytes."""
     with context.database.write(content_only=True) as tx:
-        row = _row(tx, caller, repositories.find(tx, registry, repository), upload_id)
+        row = _row(tx, caller, registry, repository, upload_id)
         _END.run(tx, upload=row.id)
     context.blobs.discard(upload_id)
+
+
+def check_unchanged(tx: Connection, caller: Caller, upload: Upload) -> None:
+    """Refuse if an upload isn't what it was when it was found.
+
+    Raises:
+        UploadNotFound: it is over.
+        UploadConflict: somebody has added to it since.
+    """
+    row = _row(tx, caller, upload.registry, upload.repository, upload.id)
+    if row.size != upload.size:
+        refuse_conflict(upload)
 
 
 class Part:
     """Bytes being added to an upload; a context manager.
 
     Closing it acknowledges what was appended, even where the client broke off in the middle, so
-    that it can resume from there.
+    that it can resume from there. So does completing the upload with it.
 
     Attributes:
         upload: the upload, as it was before the part.
@@ -178,14 +205,19 @@ class Part:
         self.is_closed = False
         self._room = context.limits.layer_size - upload.size
         self._held = ExitStack()
-        self._writer: BlobWriter
+        self._writer: BlobWriter | None = None
         self._abandoned = False
         self._touched_at = context.clock()
 
     @property
+    def writer(self) -> BlobWriter | None:
+        """What holds the upload, if it is held."""
+        return None if self.is_closed else self._writer
+
+    @property
     def size(self) -> int:
         """The bytes of the upload so far, this part included."""
-        return self._writer.offset
+        return self.upload.size if self._writer is None else self._writer.offset
 
     @property
     def received(self) -> int:
@@ -193,14 +225,16 @@ class Part:
         return self.size - self.upload.size
 
     def __enter__(self) -> Self:
-        with _as_refusals(self.upload):
-            self._writer = self._held.enter_context(
+        with as_refusals(self.upload):
+            writer = self._held.enter_context(
                 self._context.blobs.writer(self.upload.id, self.upload.size)
             )
-        with ExitStack() as let_go:
-            let_go.push(self._held)
-            self._check_offset()
-            let_go.pop_all()
+        self._writer = writer
+        if not writer.is_first:
+            with ExitStack() as unless_refused:
+                unless_refused.push(self._held)
+                self._check_offset()
+                unless_refused.pop_all()
         return self
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
@@ -209,6 +243,8 @@ class Part:
         Raises:
             LimitExceeded: the layer would be larger than layers may be.
         """
+        if self._writer is None:
+            raise ValueError("append to a part that holds nothing")
         self._room -= len(data)
         if self._room < 0:
             raise LimitExceeded(f"A layer may have at most {self._context.limits.layer_size} bytes")
@@ -226,6 +262,11 @@ class Part:
             if self.received > 0 and not self._abandoned:
                 return self._acknowledge()
             return self.upload
+
+    def let_go(self) -> None:
+        """Let go of the upload, which is what it was before."""
+        self.is_closed = True
+        self._held.close()
 
     def __exit__(self, *exception: object) -> None:
         if not self.is_closed:
@@ -245,9 +286,9 @@ class Part:
         with self._context.database.read() as tx:
             size = _SIZE.value(tx, upload=self.upload.id)
         if size is None:
-            raise _not_found(self.upload)
+            raise not_found(self.upload)
         if size != self.upload.size:
-            _refuse_conflict(self.upload)
+            refuse_conflict(self.upload)
 
     def _acknowledge(self) -> Upload:
         upload = self.upload
@@ -271,7 +312,7 @@ class Part:
                 touched_at=self._context.clock(),
             )
         if changed == 0:
-            raise _not_found(upload)
+            raise not_found(upload)
         return moved_on
 
 
@@ -322,199 +363,49 @@ def refuse_part(
     )
 
 
-def complete_in_parts(context: Context, caller: Caller, upload: Upload, digest: Digest) -> None:
-    """Make a layer of an upload, by the rules of CompleteLayerUpload.
+class as_refusals:  # noqa: N801 - a block of statements begins with it
+    """Say in the registry's words what the blob store can't do with an upload."""
 
-    Raises:
-        EmptyUpload: it has no bytes.
-        LayerPartTooSmall: a part other than the last is under the smallest size.
-        InvalidLayer: the bytes have another digest.
-        LayerAlreadyExists: the repository holds the layer; the upload is over.
-    """
-    if upload.parts == 0:
-        raise EmptyUpload(upload.id, upload.repository, upload.registry.account)
-    if upload.has_small_part:
-        mebibytes = context.limits.layer_part_smallest // 1024**2
-        raise LayerPartTooSmall(f"Layer parts must be at least {mebibytes} MiB in size")
-    if not complete(context, caller, upload, digest):
-        raise LayerAlreadyExists(digest, upload.repository, upload.registry.account)
+    __slots__ = ("_upload",)
 
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
 
-def complete(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
-    """Make a layer of an upload, once its bytes are known to have `digest`.
+    def __enter__(self) -> None:
+        pass
 
-    The bytes are durable before the row that names them, and that row before this returns.
-
-    Returns:
-        Whether the layer is new to the repository.
-
-    Raises:
-        InvalidLayer: the bytes have another digest; the upload stays as it is.
-        UploadConflict: somebody is writing to the upload.
-    """
-    if upload.size == 0:
-        # Nobody has written to it: the blob store doesn't know it yet.
-        context.blobs.create(upload.id)
-        if not context.dialect.stores_empty_blobs:
-            _check_digest(context, upload, digest)
-            cancel(context, caller, upload.registry, upload.repository, upload.id)
-            return True
-    with context.database.read() as tx:
-        repository = repositories.find(tx, upload.registry, upload.repository)
-        # The commit cuts off what somebody else may have added since.
-        _check_unchanged(tx, caller, repository, upload)
-        blob = _find_blob(tx, repository.encryption_context, digest)
-    # The collector may take a blob while it is looked at; it can't take one that was just stored.
-    if blob is not None and _holds(context, blob):
-        with suppress(_BlobUnknown):
-            return _deduplicate(context, caller, upload, digest)
-    for _ in range(2):
-        with suppress(_BlobUnknown):
-            return _store(context, caller, upload, repository.encryption_context, digest)
-    raise Server("The same layer was collected again and again while it was pushed. Try again.")
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, UploadBusy):
+            refuse_conflict(self._upload)
+        if isinstance(error, UploadLost):
+            raise not_found(self._upload) from None
+        if isinstance(error, DigestMismatch):
+            raise InvalidLayer(
+                "The bytes that were uploaded have the digest "
+                f"'{error.computed}', not the one given"
+            ) from None
 
 
-def _deduplicate(context: Context, caller: Caller, upload: Upload, digest: Digest) -> bool:
-    """Turn the upload into a layer whose bytes the store has; its own are discarded.
-
-    Raises:
-        _BlobUnknown: the store doesn't have them any more.
-    """
-    try:
-        _check_digest(context, upload, digest)
-    except UploadNotFound:
-        # A process may have died with the bytes stored and no row for them yet: `_store` knows.
-        raise _BlobUnknown from None
-    with context.database.write(content_only=True) as tx:
-        is_new, _ = _finish(context, tx, caller, upload, digest)
-    context.blobs.discard(upload.id)
-    return is_new
-
-
-def _check_digest(context: Context, upload: Upload, digest: Digest) -> None:
-    with _as_refusals(upload):
-        computed = context.blobs.digest(upload.id, upload.size, digest.algorithm)
-        if computed != digest:
-            raise DigestMismatch(upload.id, computed)
-
-
-def _store(
-    context: Context, caller: Caller, upload: Upload, encryption_context: str, digest: Digest
-) -> bool:
-    """Turn the upload into a layer with its own bytes."""
-    with _as_refusals(upload):
-        own = context.blobs.commit(upload.id, upload.size, encryption_context, digest)
-    with context.database.write(content_only=True) as tx:
-        is_first = insert_if_absent(
-            tx,
-            schema.blobs,
-            encryption_context=encryption_context,
-            digest=str(digest),
-            size=upload.size,
-            location=own,
-            stored_at=context.clock(),
-        )
-        blob = None if is_first else _find_blob(tx, encryption_context, digest)
-        if blob is not None and blob.location != own and not _holds(context, blob):
-            # Its bytes lie in the archive, or were lost with their disk: these take their place.
-            _REPLACE.run(tx, blob=blob.id, location=own, archived_size=None)
-        is_new, location = _finish(context, tx, caller, upload, digest)
-    if location != own:
-        # Somebody stored the same bytes in the meantime.
-        context.blobs.delete(own)
-    return is_new
-
-
-def _finish(
-    context: Context, tx: Connection, caller: Caller, upload: Upload, digest: Digest
-) -> tuple[bool, Location]:
-    """Let the repository hold the blob, and end the upload."""
-    repository = repositories.find(tx, upload.registry, upload.repository, lock=True)
-    ended = _END_UNCHANGED.run(
-        tx,
-        upload=upload.id,
-        repository=repository.id,
-        principal=caller.arn,
-        size=upload.size,
-    )
-    if ended == 0:
-        # Moved on, cancelled or expired since it was looked at: its bytes may be gone as well.
-        _check_unchanged(tx, caller, repository, upload)
-        raise _not_found(upload)
-    # Kept from being collected or archived until the transaction ends.
-    blob = _find_blob(tx, repository.encryption_context, digest, _FIND_AND_LOCK_BLOB)
-    if blob is None:
-        raise _BlobUnknown
-    is_new = layers.attach(context, tx, repository, digest, blob.id)
-    return is_new, Location(blob.location)
-
-
-def _check_unchanged(
-    tx: Connection, caller: Caller, repository: Repository, upload: Upload
-) -> None:
-    row = _row(tx, caller, repository, upload.id)
-    if row.size != upload.size:
-        _refuse_conflict(upload)
-
-
-@contextmanager
-def _as_refusals(upload: Upload) -> Iterator[None]:
-    """Say in the registry's words what the blob store can't do."""
-    try:
-        yield
-    except UploadBusy:
-        _refuse_conflict(upload)
-    except UploadLost:
-        raise _not_found(upload) from None
-    except DigestMismatch as error:
-        raise InvalidLayer(
-            f"The bytes that were uploaded have the digest '{error.computed}', not the one given"
-        ) from None
-
-
-def _not_found(upload: Upload) -> UploadNotFound:
+def not_found(upload: Upload) -> UploadNotFound:
+    """Return what says that an upload is over, or was never begun."""
     return UploadNotFound(upload.id, upload.repository, upload.registry.account)
 
 
-def _refuse_conflict(upload: Upload) -> NoReturn:
+def refuse_conflict(upload: Upload) -> NoReturn:
+    """Refuse because somebody else works on an upload."""
     refuse_part(upload, "Another request is writing to this upload", kind=UploadConflict)
 
 
-def _find_blob(
-    tx: Connection, encryption_context: str, digest: Digest, statement: Prepared = _FIND_BLOB
-) -> Record | None:
-    return statement.one_or_none(tx, context=encryption_context, digest=str(digest))
-
-
-def _holds(context: Context, blob: Record) -> bool:
-    """Tell whether the store still has the bytes that a row promises, and not the archive."""
-    if blob.archived_size is not None:
-        return False
-    try:
-        context.blobs.open(Location(blob.location)).close()
-    except BlobMissing:
-        return False
-    return True
-
-
-def _row(tx: Connection, caller: Caller, repository: Repository, upload_id: str) -> Record:
+def _row(
+    tx: Connection, caller: Caller, registry: Registry, repository: str, upload_id: str
+) -> Record:
     row = None
     if is_upload_id(upload_id):
-        row = _FIND.one_or_none(
-            tx, upload=upload_id, repository=repository.id, principal=caller.arn
-        )
+        named = repositories.named(registry, repository)
+        row = _FIND.one_or_none(tx, upload=upload_id, principal=caller.arn, **named)
     if row is None:
-        raise UploadNotFound(upload_id, repository.name, repository.registry.account)
+        repositories.find(tx, registry, repository)
+        raise UploadNotFound(upload_id, repository, registry.account)
     return row
-
-
-def _upload(row: Record, registry: Registry, repository: str) -> Upload:
-    return Upload(
-        id=row.id,
-        registry=registry,
-        repository=repository,
-        size=row.size,
-        parts=row.parts,
-        last_part_size=row.last_part_size,
-        has_small_part=row.has_small_part,
-    )

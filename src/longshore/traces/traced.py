@@ -389,14 +389,21 @@ class _TracedBlobs:
             finally:
                 span.set_attribute("longshore.bytes", writer.offset - offset)
 
-    def commit(self, upload_id: str, size: int, context: str, digest: Digest) -> Location:
+    def commit(
+        self,
+        upload_id: str,
+        size: int,
+        context: str,
+        digest: Digest,
+        writer: BlobWriter | None = None,
+    ) -> Location:
         attributes: dict[str, AttributeValue] = {
             "longshore.upload": upload_id,
             "longshore.bytes": size,
             "longshore.layer.digest": str(digest),
         }
         with self._spans.below("blob commit", attributes):
-            return self._blobs.commit(upload_id, size, context, digest)
+            return self._blobs.commit(upload_id, size, context, digest, writer)
 
     def open(self, location: Location) -> BinaryIO:
         with self._spans.below("blob open"):

@@ -108,3 +108,37 @@ def test_a_function_that_has_not_begun_is_cancelled_with_its_task() -> None:
     asyncio.run(cancel())
     workers.close()
     assert called == []
+
+
+def test_threads_are_begun_when_they_are_needed_and_used_again() -> None:
+    async def one_by_one() -> set[str]:
+        return {await workers.run(lambda: threading.current_thread().name) for _ in range(20)}
+
+    async def at_once() -> None:
+        meet = threading.Barrier(3)
+        await asyncio.gather(*(workers.run(meet.wait) for _ in range(3)))
+
+    workers = Workers(3)
+    assert asyncio.run(one_by_one()) == {"longshore_0"}
+    asyncio.run(at_once())
+    assert asyncio.run(one_by_one()) <= {"longshore_0", "longshore_1", "longshore_2"}
+    workers.close()
+
+
+def test_what_waits_for_a_thread_is_done_before_they_go() -> None:
+    done: list[int] = []
+
+    async def begin() -> None:
+        running = asyncio.ensure_future(workers.run(release.wait))
+        waiting = [asyncio.ensure_future(workers.run(done.append, each)) for each in range(5)]
+        await asyncio.sleep(0)
+        release.set()
+        workers.close()
+        await asyncio.gather(running, *waiting)
+        with pytest.raises(RuntimeError, match="sent home"):
+            await workers.run(done.append, 5)
+
+    release = threading.Event()
+    workers = Workers(1)
+    asyncio.run(begin())
+    assert done == [0, 1, 2, 3, 4]

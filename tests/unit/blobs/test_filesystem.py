@@ -212,6 +212,63 @@ def test_opening_a_writer_changes_nothing(store: BlobStore) -> None:
     assert store.digest(UPLOAD, len(CONTENT), "sha256") == DIGEST
 
 
+# --- Committing while a writer holds the upload ---------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_whoever_writes_the_last_bytes_can_commit_them(store: BlobStore, algorithm: str) -> None:
+    upload(store, CONTENT[:7])
+    digest = Digest.of(CONTENT, algorithm)
+    with store.writer(UPLOAD, 7) as writer:
+        assert not writer.is_first
+        writer.append(CONTENT[7:])
+        assert store.digest(UPLOAD, len(CONTENT), algorithm, writer) == digest
+        location = store.commit(UPLOAD, len(CONTENT), "aes256", digest, writer)
+        with pytest.raises(ValueError, match="after the end"):
+            writer.append(b"more")
+    assert read(store, location) == CONTENT
+    assert list(store.uploads()) == []
+    with pytest.raises(UploadLost):
+        store.digest(UPLOAD, len(CONTENT), algorithm)
+
+
+def test_a_tail_is_not_committed_by_a_writer_that_wrote_nothing(store: BlobStore) -> None:
+    upload(store, CONTENT + b"tail")
+    with store.writer(UPLOAD, len(CONTENT)) as writer:
+        location = store.commit(UPLOAD, len(CONTENT), "aes256", DIGEST, writer)
+    assert read(store, location) == CONTENT
+
+
+def test_a_writer_goes_on_after_a_digest_that_is_not_its_bytes(store: BlobStore) -> None:
+    with store.writer(UPLOAD, 0) as writer:
+        assert writer.is_first
+        writer.append(CONTENT[:7])
+        with pytest.raises(DigestMismatch) as refusal:
+            store.commit(UPLOAD, 7, "aes256", DIGEST, writer)
+        assert refusal.value.computed == Digest.of(CONTENT[:7])
+        writer.append(CONTENT[7:])
+    assert read(store, store.commit(UPLOAD, len(CONTENT), "aes256", DIGEST)) == CONTENT
+
+
+def test_bytes_that_come_again_after_a_death_are_those_that_are_there(
+    store: BlobStore, root: Path
+) -> None:
+    # A process died after the rename: the client sends all of it once more.
+    before = committed(store)
+    again = FilesystemBlobStore(root)
+    with again.writer(UPLOAD, 0) as writer:
+        writer.append(CONTENT)
+        assert again.commit(UPLOAD, len(CONTENT), "aes256", DIGEST, writer) == before
+    assert read(again, before) == CONTENT
+    assert list(again.uploads()) == []
+
+
+def test_a_writer_is_not_the_first_where_somebody_wrote(store: BlobStore) -> None:
+    upload(store)
+    with store.writer(UPLOAD, 0) as writer:
+        assert not writer.is_first
+
+
 def test_a_writer_cannot_be_used_after_its_block(store: BlobStore) -> None:
     with store.writer(UPLOAD, 0) as writer:
         writer.append(CONTENT)

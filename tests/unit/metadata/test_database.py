@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from longshore.errors import StorageFull
 from longshore.metadata import journal, schema
-from longshore.metadata.database import Database, MustWait, UnsupportedDatabase
+from longshore.metadata.database import Database, UnsupportedDatabase
 from longshore.metadata.migrate import migrate
 from longshore.metadata.schema import identity
+from longshore.metadata.sqlite_transactions import MustWait
 from tests.support.threads import at_once
 
 if TYPE_CHECKING:

@@ -112,3 +112,16 @@ def test_a_push_asks_once_for_its_layers(context: Context) -> None:
     finally:
         end()
     assert sum("FROM layers" in each for each in asked) == 1
+
+
+def test_a_push_counts_no_images_where_there_can_not_be_too_many(context: Context) -> None:
+    create_repository(context)
+    for blob in IMAGE.blobs:
+        upload(context, blob)
+    asked: list[str] = []
+    end = tell_before_each(context.database, asked.append)
+    try:
+        put(context, IMAGE, "latest")
+    finally:
+        end()
+    assert not [each for each in asked if "count(" in each and "FROM images" in each]

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from longshore.metadata.database import Database, MustWait
+from longshore.metadata.database import Database
 from longshore.metadata.migrate import migrate
+from longshore.metadata.sqlite_transactions import MustWait
 from longshore.registry.memory import Memory, MemoryAtOnce, NotInMemory
 
 if TYPE_CHECKING:
@@ -136,3 +137,29 @@ def test_what_follows_from_the_answers_of_a_moment_counts_as_long_as_they(
     at_once.keep("what follows", 3, 100)
     at_once.look_again()
     assert at_once.answer("what follows", lambda: 4) == 4
+
+
+def test_what_was_found_beside_content_stands_until_something_else_changes(
+    database: Database,
+) -> None:
+    memory = Memory(database)
+    at_once = MemoryAtOnce(memory)
+    Counter(memory).ask(beside_content=True)
+    at_once.look_again()
+    at_once.answer(("question", True), lambda: 0, beside_content=True)
+    found = at_once.beside_content
+    assert found is not None
+    change(database, content_only=True)
+    assert memory.look()[1] is found
+    change(database, content_only=False)
+    assert memory.look()[1] is not found
+
+
+def test_what_depends_on_content_does_not_stand(database: Database) -> None:
+    memory = Memory(database)
+    Counter(memory).ask(beside_content=False)
+    at_once = MemoryAtOnce(memory)
+    at_once.answer(("question", False), lambda: 0)
+    assert at_once.beside_content is None
+    at_once.look_again()
+    assert at_once.beside_content is not None

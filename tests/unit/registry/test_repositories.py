@@ -373,10 +373,6 @@ def test_scanning_on_push_is_switched_and_nothing_else(context: Context) -> None
     ("statement", "act"),
     [
         (
-            "SELECT repositories",
-            lambda context: uploads.start(context, CALLER, REGISTRY, REPOSITORY),
-        ),
-        (
             "INSERT INTO uploads",
             lambda context: uploads.start(context, CALLER, REGISTRY, REPOSITORY),
         ),
@@ -390,7 +386,7 @@ def test_scanning_on_push_is_switched_and_nothing_else(context: Context) -> None
             lambda context: repositories.tag(context, REGISTRY, REPOSITORY, {"a": "b"}),
         ),
     ],
-    ids=["upload", "upload that was begun", "manifest", "mount", "tag"],
+    ids=["upload", "manifest", "mount", "tag"],
 )
 def test_a_repository_removed_at_the_last_moment_is_said_to_be_gone(
     context: Context, repository: Repository, statement: str, act: Callable[[Context], object]

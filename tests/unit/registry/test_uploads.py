@@ -20,6 +20,7 @@ from longshore.errors import (
     InvalidLayerPart,
     LayerAlreadyExists,
     LayerPartTooSmall,
+    LayersNotFound,
     LimitExceeded,
     RegistryError,
     RepositoryNotFound,
@@ -27,7 +28,7 @@ from longshore.errors import (
     UploadNotFound,
 )
 from longshore.names import Digest, Registry
-from longshore.registry import layers, repositories, uploads
+from longshore.registry import completion, layers, repositories, uploads
 from longshore.registry.context import Caller
 from longshore.registry.limits import MIB, Limits
 from longshore.registry.uploads import Part, UploadConflict
@@ -79,7 +80,7 @@ def append(context: Context, upload: Upload, *parts: bytes) -> Upload:
 
 def complete(context: Context, upload: Upload, content: bytes) -> Digest:
     digest = Digest.of(content)
-    uploads.complete_in_parts(context, CALLER, upload, digest)
+    completion.complete_in_parts(context, CALLER, upload, digest)
     return digest
 
 
@@ -146,7 +147,7 @@ def test_an_upload_is_its_principals_alone(context: Context, caller: Caller) -> 
     for intrusion in (
         partial(uploads.find, context, caller, REGISTRY, REPOSITORY, upload.id),
         partial(uploads.cancel, context, caller, REGISTRY, REPOSITORY, upload.id),
-        partial(uploads.complete, context, caller, upload, Digest.of(b"bytes")),
+        partial(completion.complete, context, caller, upload, Digest.of(b"bytes")),
     ):
         with pytest.raises(UploadNotFound) as refusal:
             intrusion()
@@ -297,7 +298,7 @@ def test_however_it_is_cut_a_layer_is_the_same(
     for cut in cuts:
         upload = append(small, upload, content[position : position + cut])
         position += cut
-    uploads.complete(small, CALLER, upload, Digest.of(content[:position]))
+    completion.complete(small, CALLER, upload, Digest.of(content[:position]))
     assert read_layer(small, Digest.of(content[:position])) == content[:position]
 
 
@@ -321,8 +322,87 @@ def test_what_came_before_the_client_broke_off_counts(context: Context) -> None:
         part.append(b"and ")
         part.append(b"the rest")
     content = b"what came and the rest"
-    assert uploads.complete(context, CALLER, again(context, upload), Digest.of(content))
+    assert completion.complete(context, CALLER, again(context, upload), Digest.of(content))
     assert read_layer(context, Digest.of(content)) == content
+
+
+@pytest.mark.parametrize("parts", [(b"all of it",), (b"half ", b"of it")])
+def test_the_last_part_counts_with_the_layer(context: Context, parts: tuple[bytes, ...]) -> None:
+    upload = append(context, start(context), *parts[:-1])
+    digest = Digest.of(b"".join(parts))
+    with Part(context, upload) as part:
+        part.append(parts[-1])
+        assert completion.complete(context, CALLER, upload, digest, part)
+        assert part.is_closed
+    assert read_layer(context, digest) == b"".join(parts)
+    with pytest.raises(UploadNotFound):
+        again(context, upload)
+    assert list(context.blobs.uploads()) == []
+
+
+@pytest.mark.parametrize("stored", [b"other", b"bytes more"])
+def test_a_last_part_with_the_wrong_digest_counts_and_makes_no_layer(
+    context: Context, stored: bytes
+) -> None:
+    complete(context, begin(context, stored), stored)
+    upload = begin(context, b"bytes")
+
+    def send() -> None:
+        with Part(context, upload) as part:
+            part.append(b" and what nobody said")
+            completion.complete(context, CALLER, upload, Digest.of(stored), part)
+
+    with pytest.raises(InvalidLayer):
+        send()
+    content = b"bytes and what nobody said"
+    digest = Digest.of(content)
+    assert again(context, upload).size == len(content)
+    assert completion.complete(context, CALLER, again(context, upload), digest)
+    assert read_layer(context, digest) == content
+
+
+def test_a_last_part_of_bytes_that_are_there_is_discarded(context: Context) -> None:
+    create_repository(context, "other")
+    digest = complete(context, begin(context, b"bytes", "other"), b"bytes")
+    upload = start(context)
+    with Part(context, upload) as part:
+        part.append(b"bytes")
+        assert completion.complete(context, CALLER, upload, digest, part)
+    assert read_layer(context, digest) == b"bytes"
+    assert len(list(context.blobs.locations())) == 1
+    assert list(context.blobs.uploads()) == []
+
+
+def test_a_last_part_of_an_upload_that_is_cancelled_completes_nothing(context: Context) -> None:
+    upload = start(context)
+
+    def send() -> None:
+        with Part(context, upload) as part:
+            part.append(b"bytes")
+            uploads.cancel(context, CALLER, REGISTRY, REPOSITORY, upload.id)
+            completion.complete(context, CALLER, upload, Digest.of(b"bytes"), part)
+
+    with pytest.raises(UploadNotFound):
+        send()
+    with pytest.raises(LayersNotFound):
+        layers.find(context, REGISTRY, REPOSITORY, Digest.of(b"bytes"))
+
+
+def test_a_process_that_died_before_its_last_part_counted_left_nothing_in_the_way(
+    interrupted: Context, blobs: InterruptedBlobStore
+) -> None:
+    upload, digest = start(interrupted), Digest.of(b"bytes")
+    # The bytes are a blob already, no row says so, and none of them was acknowledged.
+    with blobs.writer(upload.id, 0) as writer:
+        writer.append(b"bytes")
+        blobs.commit(upload.id, 5, "aes256", digest, writer)
+    assert again(interrupted, upload) == upload
+    with Part(interrupted, upload) as part:
+        part.append(b"bytes")
+        assert completion.complete(interrupted, CALLER, upload, digest, part)
+    assert read_layer(interrupted, digest) == b"bytes"
+    assert len(list(blobs.locations())) == 1
+    assert list(blobs.uploads()) == []
 
 
 def test_an_abandoned_part_does_not_count(context: Context) -> None:
@@ -333,7 +413,7 @@ def test_an_abandoned_part_does_not_count(context: Context) -> None:
     assert again(context, upload) == upload
     with Part(context, upload) as part:
         part.append(b" more")
-    uploads.complete(context, CALLER, again(context, upload), Digest.of(b"bytes more"))
+    completion.complete(context, CALLER, again(context, upload), Digest.of(b"bytes more"))
     assert read_layer(context, Digest.of(b"bytes more")) == b"bytes more"
 
 
@@ -378,7 +458,7 @@ def test_an_upload_whose_bytes_come_slowly_is_not_left_alone(
             part.append(b"slowly, ")
             collect(context)
     content = b"slowly, " * 20
-    uploads.complete(context, CALLER, again(context, upload), Digest.of(content))
+    completion.complete(context, CALLER, again(context, upload), Digest.of(content))
     assert read_layer(context, Digest.of(content)) == content
 
 
@@ -391,7 +471,7 @@ def test_who_comes_while_somebody_writes_is_refused(context: Context) -> None:
         part.append(b" more")
         for attempt in (
             partial(uploads.append_part, context, upload, 5, 9, b"other"),
-            partial(uploads.complete, context, CALLER, upload, Digest.of(b"bytes")),
+            partial(completion.complete, context, CALLER, upload, Digest.of(b"bytes")),
         ):
             with pytest.raises(UploadConflict) as refusal:
                 attempt()
@@ -411,12 +491,27 @@ def test_who_looked_before_the_last_part_is_refused(context: Context, *, is_stor
     for attempt in (
         partial(uploads.append_part, context, before, 5, 9, b"other"),
         # It was all of the bytes when this one looked.
-        partial(uploads.complete, context, CALLER, before, Digest.of(b"bytes")),
+        partial(completion.complete, context, CALLER, before, Digest.of(b"bytes")),
     ):
         with pytest.raises(UploadConflict):
             attempt()
-    uploads.complete(context, CALLER, again(context, before), Digest.of(b"bytes more"))
+    completion.complete(context, CALLER, again(context, before), Digest.of(b"bytes more"))
     assert read_layer(context, Digest.of(b"bytes more")) == b"bytes more"
+
+
+def test_who_began_to_send_before_somebody_added_something_is_refused(
+    context: Context, clock: FakeClock
+) -> None:
+    upload = start(context)
+    began_at = context.clock()
+    find = partial(uploads.find, context, CALLER, REGISTRY, REPOSITORY, upload.id)
+    assert find(untouched_since=began_at) == upload
+    clock.advance(1)
+    append(context, upload, b"bytes")
+    with pytest.raises(UploadConflict) as refusal:
+        find(untouched_since=began_at)
+    assert refusal.value.members["lastValidByteReceived"] == 4
+    assert find(untouched_since=context.clock()).size == 5
 
 
 def test_of_many_who_send_the_same_part_one_does(context: Context) -> None:
@@ -477,7 +572,7 @@ def test_a_wrong_digest_is_refused_and_the_upload_stays(context: Context, stored
         f"The bytes that were uploaded have the digest '{Digest.of(b'bytes')}', not the one given"
     )
     assert again(context, upload) == upload
-    assert uploads.complete(context, CALLER, upload, Digest.of(b"bytes")) is (stored != b"bytes")
+    assert completion.complete(context, CALLER, upload, Digest.of(b"bytes")) is (stored != b"bytes")
 
 
 def test_a_layer_that_is_there_is_told_after_its_digest_was_verified(context: Context) -> None:
@@ -506,23 +601,23 @@ def test_an_upload_is_not_completed_in_a_repository_that_is_gone(context: Contex
 def test_a_sha512_names_a_layer_too(oci: Context) -> None:
     upload = begin(oci, b"bytes")
     digest = Digest.of(b"bytes", "sha512")
-    assert uploads.complete(oci, CALLER, upload, digest)
+    assert completion.complete(oci, CALLER, upload, digest)
     assert read_layer(oci, digest) == b"bytes"
 
 
 def test_a_layer_without_bytes_is_stored_as_oci_has_it(oci: Context) -> None:
-    assert uploads.complete(oci, CALLER, start(oci), Digest.of(b""))
+    assert completion.complete(oci, CALLER, start(oci), Digest.of(b""))
     assert read_layer(oci, Digest.of(b"")) == b""
-    assert not uploads.complete(oci, CALLER, start(oci), Digest.of(b""))
+    assert not completion.complete(oci, CALLER, start(oci), Digest.of(b""))
     with pytest.raises(InvalidLayer):
-        uploads.complete(oci, CALLER, start(oci), Digest.of(b"bytes"))
+        completion.complete(oci, CALLER, start(oci), Digest.of(b"bytes"))
 
 
 def test_a_layer_without_bytes_vanishes_in_ecr(context: Context) -> None:
     upload = start(context)
     with pytest.raises(InvalidLayer):
-        uploads.complete(context, CALLER, upload, Digest.of(b"bytes"))
-    assert uploads.complete(context, CALLER, upload, Digest.of(b""))
+        completion.complete(context, CALLER, upload, Digest.of(b"bytes"))
+    assert completion.complete(context, CALLER, upload, Digest.of(b""))
     assert layers.check(context, REGISTRY, REPOSITORY, [Digest.of(b"")]) == {}
     with pytest.raises(UploadNotFound):
         again(context, upload)
@@ -547,9 +642,9 @@ def test_bytes_that_are_there_do_not_help_one_who_has_not_got_them(context: Cont
     create_repository(context, "other")
     digest = complete(context, begin(context, b"bytes"), b"bytes")
     with pytest.raises(EmptyUpload):
-        uploads.complete_in_parts(context, CALLER, start(context, "other"), digest)
+        completion.complete_in_parts(context, CALLER, start(context, "other"), digest)
     with pytest.raises(InvalidLayer):
-        uploads.complete(context, CALLER, begin(context, b"guess", "other"), digest)
+        completion.complete(context, CALLER, begin(context, b"guess", "other"), digest)
     assert layers.check(context, REGISTRY, "other", [digest]) == {}
 
 
@@ -675,7 +770,7 @@ def test_a_blob_that_comes_and_goes_while_the_same_is_stored_does_no_harm(
             stack.enter_context(going)
 
         blobs.before("commit", come_and_go)
-        uploads.complete(interrupted, CALLER, upload, Digest.of(b"bytes"))
+        completion.complete(interrupted, CALLER, upload, Digest.of(b"bytes"))
     assert read_layer(interrupted, Digest.of(b"bytes")) == b"bytes"
     assert len(list(blobs.locations())) == 1
 
@@ -687,7 +782,7 @@ def test_bytes_that_the_store_has_lost_are_replaced_by_those_that_come(
     create_repository(context, "other")
     digest = complete(context, begin(context, b"bytes"), b"bytes")
     context.blobs.delete(layers.find(context, REGISTRY, REPOSITORY, digest).location)
-    uploads.complete(context, CALLER, begin(context, b"bytes", name), digest)
+    completion.complete(context, CALLER, begin(context, b"bytes", name), digest)
     assert read_layer(context, digest) == b"bytes"
     assert len(list(context.blobs.locations())) == 1
     collect(context)
@@ -711,7 +806,7 @@ def test_a_full_disk_in_the_middle_of_a_part_leaves_the_upload_as_it_was(
             append(context, upload, b" more")
     assert again(context, upload) == upload
     append(context, upload, b" more")
-    uploads.complete(context, CALLER, again(context, upload), Digest.of(b"bytes more"))
+    completion.complete(context, CALLER, again(context, upload), Digest.of(b"bytes more"))
     assert read_layer(context, Digest.of(b"bytes more")) == b"bytes more"
 
 

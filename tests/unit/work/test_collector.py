@@ -24,7 +24,7 @@ from longshore.errors import (
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.names import Digest
-from longshore.registry import image_batches, layers, repositories, uploads
+from longshore.registry import completion, image_batches, layers, repositories, uploads
 from longshore.registry.context import Retention
 from longshore.registry.image_batches import ImageId
 from longshore.work.collector import Collector, Garbage, Kind
@@ -148,7 +148,7 @@ def test_an_upload_that_was_left_alone_is_taken_with_its_bytes(
     with pytest.raises(UploadNotFound):
         uploads.append_part(context, old, 10, 13, b"more")
     with pytest.raises(UploadNotFound):
-        uploads.complete(context, CALLER, old, Digest.of(b"half of it"))
+        completion.complete(context, CALLER, old, Digest.of(b"half of it"))
 
 
 def test_a_layer_that_no_image_refers_to_is_taken_after_its_lease(
@@ -419,7 +419,7 @@ def test_an_upload_that_goes_on_is_not_taken(context: Context, clock: FakeClock)
     assert list(run) == []
     content = b"half of itmore"
     found = uploads.find(context, CALLER, REGISTRY, REPOSITORY, other.id)
-    uploads.complete(context, CALLER, found, Digest.of(content))
+    completion.complete(context, CALLER, found, Digest.of(content))
     assert read_layer(context, Digest.of(content)) == content
 
 
@@ -477,7 +477,7 @@ def test_an_upload_that_is_completed_during_the_search_for_strays_is_none(
     started = begin(context, b"bytes")
     # The bytes are at their place and the row isn't.
     committed(context, started, b"bytes")
-    complete = partial(uploads.complete, context, CALLER, started, Digest.of(b"bytes"))
+    complete = partial(completion.complete, context, CALLER, started, Digest.of(b"bytes"))
     with before_statement(context.database, statement, complete):
         assert collect(context) == []
     assert read_layer(context, Digest.of(b"bytes")) == b"bytes"

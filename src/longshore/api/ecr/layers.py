@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from longshore.api.ecr.calls import Call, Output, read_digest
 from longshore.errors import InvalidLayer
 from longshore.names import Digest
-from longshore.registry import downloads, layers, uploads
+from longshore.registry import completion, downloads, layers, uploads
 
 if TYPE_CHECKING:
     from types_boto3_ecr import type_defs as ecr
@@ -92,7 +92,7 @@ def complete_layer_upload(call: Call, request: ecr.CompleteLayerUploadRequestTyp
         request["uploadId"],
     )
     digest = _layer_digest(call, request)
-    uploads.complete_in_parts(call.context, call.caller, upload, digest)
+    completion.complete_in_parts(call.context, call.caller, upload, digest)
     return _named(call, request) | {"uploadId": upload.id, "layerDigest": str(digest)}
 
 

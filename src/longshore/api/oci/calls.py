@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longshore.api.http import Request
+    from longshore.api.oci.buffers import Buffers
     from longshore.api.workers import Workers
     from longshore.identity.authorization import Surroundings
     from longshore.identity.creation_on_push import Creation
@@ -28,6 +29,7 @@ class Call:
     Attributes:
         context: the store.
         workers: where the rules run.
+        buffers: where bodies are received.
         request: what came over the wire.
         body: its body, where the route has it read beforehand.
         registry: the registry that the host names.
@@ -42,6 +44,7 @@ class Call:
 
     context: Context
     workers: Workers
+    buffers: Buffers
     request: Request
     body: bytes
     registry: Registry

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing, measuring
 from longshore.api.basic import read_basic
 from longshore.api.http import log_own_failure
 from longshore.api.measuring import REGISTRY_FACE
+from longshore.api.oci.buffers import Buffers
 from longshore.api.oci.calls import Call
 from longshore.api.oci.errors import not_authorized, response_to
 from longshore.api.oci.exchanges import Exchange
+from longshore.api.oci.receiving import PIECE
 from longshore.api.oci.repeats import Basis, Repeats
 from longshore.api.oci.routes import find_route
 from longshore.errors import AccessDenied, RegistryError, Server, UnrecognizedClient
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from longshore.identity.authorization import Need, Surroundings
     from longshore.identity.principals import Principal
     from longshore.metrics.counts import Counts
-    from longshore.registry.context import Context
+    from longshore.registry.context import Context, Standing
 
 
 class OciFace:
@@ -67,6 +68,7 @@ class OciFace:
         self._throttle = throttle
         self._attempts = attempts
         self._workers = workers
+        self._buffers = Buffers(PIECE)
         self._trail = trail
         self._counts = counts
         self.repeats = Repeats(
@@ -127,8 +129,13 @@ class OciFace:
         surroundings = request.surroundings(registry.region)
         body = b""
         is_counted = False
+        standing: Standing | None = None
         if credentials is not None:
             exchange.credentials = credentials.digest
+
+        def admit_again() -> None:
+            if standing is None or not standing.holds():
+                admit(self._context)
 
         def admit(context: Context) -> Call:
             nonlocal is_counted
@@ -146,6 +153,7 @@ class OciFace:
             return Call(
                 context=context,
                 workers=self._workers,
+                buffers=self._buffers,
                 request=request,
                 body=body,
                 registry=registry,
@@ -155,14 +163,17 @@ class OciFace:
                 argument=argument,
                 creations=exchange.creations,
                 pulled=exchange.pulled,
-                admit_again=lambda: admit(self._context),
+                admit_again=admit_again,
             )
 
         if inspect.iscoroutinefunction(route.handler):
+            key_ids = self._context.server_key.ids
             try:
-                call = replace(self._without_waiting.run(admit), context=self._context)
+                call = self._without_waiting.run(admit)
+                standing = self._without_waiting.standing(key_ids)
             except NotInMemory:
                 call = await self._workers.run(admit, self._context)
+            call.context = self._context
             return cast("Response", await route.handler(call))
         if route.reads_manifest:
             # Only who may come in may send what takes memory. Whether they still may is asked

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from mmap import ACCESS_COPY, mmap
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from longshore.api.http import ClientDisconnected
+from longshore.api.oci.buffers import pages
 from longshore.api.workers import settled
 from longshore.registry import uploads
 
@@ -20,26 +20,31 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from longshore.api.oci.calls import Call
+    from longshore.clock import Millis
     from longshore.registry.uploads import Part, Upload
 
 Result = TypeVar("Result")
 
-_PIECE = 2 * 1024 * 1024
+PIECE = 2 * 1024 * 1024
+"""How much of a body is gathered, in bytes."""
 
 
 async def receive(
     call: Call,
-    find: Callable[[], Upload],
+    find: Callable[[Millis], Upload],
     announced: Callable[[Upload], int | None],
-    finish: Callable[[Upload], Result],
+    finish: Callable[[Part], Result],
 ) -> Result:
     """Append the body of the request to an upload.
 
+    A small body is received before the upload is held, so that one thread does all the rest in one
+    go. A client that asks before it sends is told first whether it may.
+
     Args:
         call: the request.
-        find: finds the upload, in a thread.
+        find: finds the upload, in a thread, unless somebody has added to it since a moment.
         announced: tells how many bytes there must be, or None where any number may come.
-        finish: what follows on the last byte, in a thread: it gets the upload as it is then.
+        finish: what follows on the last byte, in a thread: it gets the part that the body is.
 
     Returns:
         What `finish` returns.
@@ -48,44 +53,101 @@ async def receive(
         InvalidLayerPart: another number of bytes came than was announced; none of them counts.
         ClientDisconnected: the client broke off; what came until then counts.
     """
+    reception = _Reception(call, find, announced, finish)
+    request, run = call.request, call.workers.run
+    if request.content_length == 0:
+        return await run(reception.finish_without_body)
+    if request.asks_first or (request.content_length or 0) > PIECE:
+        return await _receive_into(call, reception, None)
+    with call.buffers.lent(request.content_length or PIECE) as buffer:
+        begin = await _first_piece(call, buffer, reception.keep)
+        if request.is_read:
+            return await run(reception.append_whole, begin)
+        return await _receive_into(call, reception, begin)
 
-    def open_part() -> tuple[Part, int | None]:
-        upload = find()
-        expected = announced(upload)
-        return uploads.Part(call.context, upload).__enter__(), expected
 
-    def close_part(part: Part, rest: memoryview, expected: int | None) -> Result:
+async def _receive_into(
+    call: Call, reception: _Reception[Result], begin: memoryview | None
+) -> Result:
+    """Hold the upload while the body comes; `begin` has come already."""
+    async with _held(call, reception.hold) as (part, expected):
+        rest = await _append_all(call, part, begin)
+        return await call.workers.run(reception.append_last, part, rest, expected)
+
+
+class _Reception(Generic[Result]):
+    """What threads do for one body; see `receive` for its members."""
+
+    def __init__(
+        self,
+        call: Call,
+        find: Callable[[Millis], Upload],
+        announced: Callable[[Upload], int | None],
+        finish: Callable[[Part], Result],
+    ) -> None:
+        self._context = call.context
+        self._began_at = call.context.clock()
+        self._find = find
+        self._announced = announced
+        self._finish = finish
+
+    def hold(self) -> tuple[Part, int | None]:
+        """Hold the upload; return the part that the body is, and how many bytes there must be."""
+        part, expected = self._find_part()
+        return part.__enter__(), expected
+
+    def append_last(self, part: Part, rest: memoryview, expected: int | None) -> Result:
+        """Append the rest of the body, and do what follows on it."""
         part.append(rest)
         if expected is not None and part.received != expected:
             part.abandon()
             uploads.refuse_part(
                 part.upload, f"It has {part.received} bytes and announced {expected}"
             )
-        return finish(part.close())
+        return self._finish(part)
 
-    if call.request.content_length == 0:
-        return await call.workers.run(_finish_at_once, find, announced, finish)
-    async with _opened(call, open_part) as (part, expected):
-        rest = await _append_all(call, part)
-        return await call.workers.run(close_part, part, rest, expected)
+    def append_whole(self, body: memoryview) -> Result:
+        """Hold the upload, append all of the body, and do what follows on it."""
+        part, expected = self._find_part()
+        with part:
+            return self.append_last(part, body, expected)
+
+    def keep(self, begin: memoryview) -> None:
+        """Append what has come of a body that broke off."""
+        part, _ = self._find_part()
+        with part:
+            part.append(begin)
+
+    def finish_without_body(self) -> Result:
+        """Do what follows where no byte is to come."""
+        part, _ = self._find_part()
+        return self._finish(part)
+
+    def _find_part(self) -> tuple[Part, int | None]:
+        upload = self._find(self._began_at)
+        return uploads.Part(self._context, upload), self._announced(upload)
 
 
-def _finish_at_once(
-    find: Callable[[], Upload],
-    announced: Callable[[Upload], int | None],
-    finish: Callable[[Upload], Result],
-) -> Result:
-    upload = find()
-    announced(upload)
-    return finish(upload)
+async def _first_piece(
+    call: Call, buffer: memoryview, keep: Callable[[memoryview], None]
+) -> memoryview:
+    """Receive the body, or as much of it as the buffer takes; `keep` what came if it breaks off."""
+    try:
+        count = await call.request.read_into(buffer)
+    except ClientDisconnected as error:
+        # Kept: the client may resume from here.
+        if error.received:
+            await call.workers.run(keep, buffer[: error.received])
+        raise
+    return buffer[:count]
 
 
 @asynccontextmanager
-async def _opened(
-    call: Call, open_part: Callable[[], tuple[Part, int | None]]
+async def _held(
+    call: Call, hold: Callable[[], tuple[Part, int | None]]
 ) -> AsyncIterator[tuple[Part, int | None]]:
     """Hold the upload; it is let go when nothing writes to it any more, and not before."""
-    opening = asyncio.ensure_future(call.workers.run(open_part))
+    opening = asyncio.ensure_future(call.workers.run(hold))
     try:
         yield await asyncio.shield(opening)
     finally:
@@ -98,18 +160,13 @@ async def _opened(
                 closing.result()
 
 
-def _memory(size: int) -> memoryview:
-    """Return memory for a piece; that of a whole one begins with a page, as the store likes it."""
-    if size < _PIECE:
-        return memoryview(bytearray(size))
-    return memoryview(mmap(-1, size, access=ACCESS_COPY))
-
-
-async def _append_all(call: Call, part: Part) -> memoryview:
-    """Append the body but for its last piece, which is returned."""
-    size = min(call.request.content_length or _PIECE, _PIECE)
-    buffer, other = _memory(size), memoryview(b"")
+async def _append_all(call: Call, part: Part, begin: memoryview | None) -> memoryview:
+    """Append the body but for its last piece, which is returned; `begin` has come already."""
+    size = min(call.request.content_length or PIECE, PIECE)
+    buffer, other = pages(size), memoryview(b"")
     writing: asyncio.Future[None] | None = None
+    if begin is not None:
+        writing = asyncio.ensure_future(call.workers.run(part.append, begin))
     try:
         while True:
             count = await call.request.read_into(buffer)
@@ -119,7 +176,7 @@ async def _append_all(call: Call, part: Part) -> memoryview:
                 return buffer[:count]
             writing = asyncio.ensure_future(call.workers.run(part.append, buffer))
             # While one is written, the other one is filled.
-            buffer, other = other or _memory(size), buffer
+            buffer, other = other or pages(size), buffer
     except ClientDisconnected as error:
         # Kept: the client may resume from here.
         if writing is not None:

@@ -20,14 +20,15 @@ from longshore.errors import (
 from longshore.identity import authorization
 from longshore.identity.authorization import Need
 from longshore.names import is_repository_name
-from longshore.registry import layers, uploads
+from longshore.registry import completion, layers, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longshore.api.oci.calls import Call
+    from longshore.clock import Millis
     from longshore.names import Digest
-    from longshore.registry.uploads import Upload
+    from longshore.registry.uploads import Part, Upload
 
 
 async def start(call: Call) -> Response:
@@ -45,7 +46,7 @@ async def start(call: Call) -> Response:
         return _accepted(call, upload)
     try:
         return await receive(
-            call, lambda: upload, lambda _: None, lambda received: _complete(call, received, whole)
+            call, lambda _: upload, lambda _: None, lambda part: _complete(call, part, whole)
         )
     except Exception:
         # Nobody was told its id, so nobody could go on with it.
@@ -68,7 +69,7 @@ def _mount(call: Call, source: str, digest: Digest) -> bool:
 
 async def append(call: Call) -> Response:
     """PATCH /v2/<name>/blobs/uploads/<id>: a chunk, or all of the bytes."""
-    return await _receive(call, lambda upload: _accepted(call, upload))
+    return await _receive(call, lambda part: _accepted(call, part.close()))
 
 
 async def complete(call: Call) -> Response:
@@ -77,7 +78,7 @@ async def complete(call: Call) -> Response:
     if text is None:
         raise InvalidParameter.at("digest", "Member must not be null")
     digest = call.digest(text)
-    return await _receive(call, lambda upload: _complete(call, upload, digest))
+    return await _receive(call, lambda part: _complete(call, part, digest))
 
 
 def status(call: Call) -> Response:
@@ -96,18 +97,25 @@ def _cancel(call: Call, upload_id: str) -> None:
     uploads.cancel(call.context, call.caller, call.registry, call.name, upload_id)
 
 
-def _find(call: Call) -> Upload:
-    return uploads.find(call.context, call.caller, call.registry, call.name, call.argument)
+def _find(call: Call, untouched_since: Millis | None = None) -> Upload:
+    return uploads.find(
+        call.context,
+        call.caller,
+        call.registry,
+        call.name,
+        call.argument,
+        untouched_since=untouched_since,
+    )
 
 
-async def _receive(call: Call, finish: Callable[[Upload], Response]) -> Response:
+async def _receive(call: Call, finish: Callable[[Part], Response]) -> Response:
     """Add the body to the upload that the path names, and answer with what `finish` makes of it.
 
     A client whose chunk is refused is told from where to go on.
     """
     try:
         return await receive(
-            call, lambda: _find(call), lambda upload: _announced(call, upload), finish
+            call, partial(_find, call), lambda upload: _announced(call, upload), finish
         )
     except InvalidLayerPart as error:
         size = cast("int", error.members["lastValidByteReceived"]) + 1
@@ -135,10 +143,10 @@ def _announced(call: Call, upload: Upload) -> int | None:
     return length
 
 
-def _complete(call: Call, upload: Upload, digest: Digest) -> Response:
+def _complete(call: Call, part: Part, digest: Digest) -> Response:
     # A key may have been revoked while the bytes were sent.
     call.admit_again()
-    uploads.complete(call.context, call.caller, upload, digest)
+    completion.complete(call.context, call.caller, part.upload, digest, part)
     return _created(call, digest)
 
 
