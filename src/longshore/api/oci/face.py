@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing, measuring
@@ -21,7 +22,7 @@ from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from longshore.api.attempts import Attempts
     from longshore.api.hosts import Hosts
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from longshore.identity.principals import Principal
     from longshore.metrics.counts import Counts
     from longshore.registry.context import Context
+
+# To find it out takes longer than most of what a request is asked.
+_is_coroutine_function = lru_cache(inspect.iscoroutinefunction)
 
 
 class OciFace:
@@ -158,12 +162,13 @@ class OciFace:
                 admit_again=lambda: admit(self._context),
             )
 
-        if inspect.iscoroutinefunction(route.handler):
+        if _is_coroutine_function(route.handler):
             try:
                 call = replace(self._without_waiting.run(admit), context=self._context)
             except NotInMemory:
                 call = await self._workers.run(admit, self._context)
-            return cast("Response", await route.handler(call))
+            receive = cast("Callable[[Call], Awaitable[Response]]", route.handler)
+            return await receive(call)
         if route.reads_manifest:
             # Only who may come in may send what takes memory. Whether they still may is asked
             # again when it is there.
