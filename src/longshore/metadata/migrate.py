@@ -70,9 +70,6 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
-    if not connection.in_transaction():
-        # Alembic commits what it believes to have begun itself.
-        connection.begin()
     try:
         command.upgrade(_config(connection), "head")
     except CommandError as error:

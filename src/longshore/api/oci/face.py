@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from longshore.api import auditing, measuring
@@ -22,7 +23,7 @@ from longshore.identity.principals import ANONYMOUS
 from longshore.registry.memory import NotInMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from longshore.api.attempts import Attempts
     from longshore.api.hosts import Hosts
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from longshore.identity.principals import Principal
     from longshore.metrics.counts import Counts
     from longshore.registry.context import Context, Standing
+
+# To find it out takes longer than most of what a request is asked.
+_is_coroutine_function = lru_cache(inspect.iscoroutinefunction)
 
 
 class OciFace:
@@ -166,7 +170,7 @@ class OciFace:
                 admit_again=admit_again,
             )
 
-        if inspect.iscoroutinefunction(route.handler):
+        if _is_coroutine_function(route.handler):
             key_ids = self._context.server_key.ids
             try:
                 call = self._without_waiting.run(admit)
@@ -174,7 +178,8 @@ class OciFace:
             except NotInMemory:
                 call = await self._workers.run(admit, self._context)
             call.context = self._context
-            return cast("Response", await route.handler(call))
+            receive = cast("Callable[[Call], Awaitable[Response]]", route.handler)
+            return await receive(call)
         if route.reads_manifest:
             # Only who may come in may send what takes memory. Whether they still may is asked
             # again when it is there.

@@ -19,6 +19,7 @@ audit and the metrics are told. Where anything is not as it was, the request tak
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -63,6 +64,9 @@ _MOST_SEEN = 4096
 _DECIDING = frozenset(
     {b"accept", b"authorization", b"host", b"range", b"user-agent", b"x-forwarded-for"}
 )
+
+# An extension of ASGI for nobody else: the question under which an answer is looked for, and kept.
+_QUESTION = "longshore.request.question"
 
 
 @dataclass(slots=True)
@@ -169,11 +173,12 @@ class Repeats:
             scope: ASGI's description of the request, which has no body.
         """
         came_at = perf_counter()
-        question = self._by_say(scope)
+        question = scope["extensions"][_QUESTION] = self._by_say(scope)
         known = self._recall(question) if question in self._seen else None
         whole = None if known is None else self._give(known, came_at)
         if known is not None and whole is not None:
-            self._keep_by_bytes(scope, known)
+            for sent_before in self._sent_before(scope):
+                self._without_waiting.keep(sent_before, known, known.size)
         return whole
 
     def keep(self, exchange: Exchange, told: ApiCall, response: Response) -> None:
@@ -199,9 +204,10 @@ class Repeats:
         body = _to_keep(response, request)
         if body is None:
             return
+        questions = self._come_before(request.scope)
+        if not questions:
+            return
         lines = response.lines()
-        # A client may have a say in how long the address of the next page is.
-        size += len(lines)
         known = _Known(
             basis=basis,
             status=response.status,
@@ -215,10 +221,11 @@ class Repeats:
             outline=told.outline,
             pulled=exchange.pulled,
             puller=exchange.puller,
-            size=size,
+            # A client may have a say in how long the address of the next page is.
+            size=size + len(lines),
         )
-        self._keep(self._seen, self._by_say(request.scope), known)
-        self._keep_by_bytes(request.scope, known)
+        for question in questions:
+            self._without_waiting.keep(question, known, known.size)
 
     def _give(self, known: _Known, came_at: float) -> Whole | None:
         """Do all that giving an answer again takes; None where it may not be given."""
@@ -243,14 +250,19 @@ class Repeats:
         )
         return known.status, known.lines, body
 
-    def _keep(self, seen: _Seen, question: Hashable, known: _Known) -> None:
-        if seen.note(question):
-            self._without_waiting.keep(question, known, known.size)
+    def _come_before(self, scope: Scope) -> list[Hashable]:
+        """Return the questions of a request that have come before; take note of the others."""
+        # Most have been asked for before they were answered.
+        question = (scope.get("extensions") or {}).get(_QUESTION) or self._by_say(scope)
+        return [*([question] if self._seen.note(question) else []), *self._sent_before(scope)]
 
-    def _keep_by_bytes(self, scope: Scope, known: _Known) -> None:
+    def _sent_before(self, scope: Scope) -> list[Hashable]:
+        """Return the question of a request's bytes if they have come before; else take note."""
         sent = sent_of(scope)
-        if sent is not None:
-            self._keep(self._seen_bytes, self._by_bytes(peer_of(scope), sent), known)
+        if sent is None:
+            return []
+        question = self._by_bytes(peer_of(scope), sent)
+        return [question] if self._seen_bytes.note(question) else []
 
     def _recall(self, question: Hashable) -> _Known | None:
         found = self._without_waiting.run(lambda context: context.memory.recall(question))
@@ -260,10 +272,12 @@ class Repeats:
         return "bytes", peer, self._digest(sent)
 
     def _by_say(self, scope: Scope) -> Hashable:
-        deciding = [b"%b:%b" % header for header in scope["headers"] if header[0] in _DECIDING]
+        said = [raw_path_of(scope), scope["query_string"]]
+        for header in scope["headers"]:
+            if header[0] in _DECIDING:
+                said += header
         # In no path, query, name or value is a line break.
-        said = b"\n".join((raw_path_of(scope), scope["query_string"], *deciding))
-        return "say", peer_of(scope), scope["method"], self._digest(said)
+        return "say", peer_of(scope), scope["method"], self._digest(b"\n".join(said))
 
     def _digest(self, content: bytes) -> bytes:
         return sha256(self._secret + content).digest()
@@ -287,7 +301,7 @@ class _Seen:
     """The requests that came last."""
 
     def __init__(self) -> None:
-        self._questions: dict[Hashable, None] = {}
+        self._questions: OrderedDict[Hashable, None] = OrderedDict()
 
     def __contains__(self, question: Hashable) -> bool:
         return question in self._questions
@@ -297,6 +311,6 @@ class _Seen:
         if question in self._questions:
             return True
         if len(self._questions) >= _MOST_SEEN:
-            del self._questions[next(iter(self._questions))]
+            self._questions.popitem(last=False)
         self._questions[question] = None
         return False
