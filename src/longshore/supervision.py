@@ -239,7 +239,11 @@ def _heard_signals() -> Iterator[int]:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
-    before = {number: signal.signal(number, lambda *_: None) for number in _HEARD}
+    heard = set(_HEARD)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        # nohup(1) has made it so, and means it.
+        heard.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: None) for number in heard}
     signal.set_wakeup_fd(writing)
     try:
         yield reading

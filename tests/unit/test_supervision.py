@@ -26,15 +26,17 @@ os.login_tty(0)
 os.dup2(told, 1)
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
+# What nohup(1) does.
+IGNORING_HANGUPS = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
 
 
 class Supervised:
     """Some processes and their supervisor, and what they tell."""
 
     def __init__(
-        self, home: Path, method: str, count: int = 2, terminal: int | None = None
+        self, home: Path, method: str, count: int, terminal: int | None, before: str
     ) -> None:
-        program = ["-m"] if terminal is None else ["-c", IN_TERMINAL]
+        program = ["-m"] if terminal is None else ["-c", before + IN_TERMINAL]
         self._log = home / "log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -75,9 +77,9 @@ class Supervised:
 
 @contextmanager
 def supervised(
-    home: Path, method: str = "fork", count: int = 2, terminal: int | None = None
+    home: Path, method: str = "fork", count: int = 2, terminal: int | None = None, before: str = ""
 ) -> Iterator[Supervised]:
-    run = Supervised(home, method, count, terminal)
+    run = Supervised(home, method, count, terminal, before)
     try:
         yield run
     finally:
@@ -206,6 +208,21 @@ def test_a_hangup_tells_that_the_terminal_is_gone(tmp_path: Path) -> None:
         os.close(theirs)
         begun = run.begun()
         os.close(ours)
+        code, told = run.rest()
+        assert (code, told[0]) == (0, ("ends", run.process.pid))
+        assert set(told[1:]) == {("ended", each) for each in begun}
+
+
+def test_who_was_told_to_ignore_hangups_does(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with supervised(tmp_path, terminal=theirs, before=IGNORING_HANGUPS) as run:
+        os.close(theirs)
+        begun = run.begun()
+        os.close(ours)
+        run.process.send_signal(signal.SIGHUP)
+        os.kill(begun.pop(), signal.SIGKILL)
+        begun |= run.begun(1)
+        run.process.terminate()
         code, told = run.rest()
         assert (code, told[0]) == (0, ("ends", run.process.pid))
         assert set(told[1:]) == {("ended", each) for each in begun}
