@@ -97,7 +97,11 @@ class Supervisor:
 
     def _start_missing(self) -> None:
         while not self._is_ending and self._lacks_one() and time.monotonic() >= self._next_start:
-            self._processes.append(_Process(self._method, self._serve, self._lifeline))
+            try:
+                self._processes.append(_Process(self._method, self._serve, self._lifeline))
+            except OSError as error:
+                _log.error("a server process can't be started: %s", error)
+                self._failed(is_hopeless=False)
 
     def _lacks_one(self) -> bool:
         current = [process for process in self._processes if not process.is_outdated]
@@ -125,9 +129,12 @@ class Supervisor:
             _log.warning("server process %d ended (%s); another one replaces it", *process.told())
             return
         _log.error("server process %d ended before it served (%s)", *process.told())
+        # One that was killed tells nothing about the next one.
+        self._failed(is_hopeless=not process.was_killed)
+
+    def _failed(self, *, is_hopeless: bool) -> None:
         self._failed_starts += 1
-        # One that was killed tells nothing about the next one, until they are many.
-        is_hopeless = not process.was_killed or self._failed_starts >= _MOST_FAILED_STARTS
+        is_hopeless = is_hopeless or self._failed_starts >= _MOST_FAILED_STARTS
         if is_hopeless and not self._processes:
             raise NobodyServes
         pause = min(2 ** (self._failed_starts - 1), _LONGEST_PAUSE_SECONDS)
@@ -239,7 +246,11 @@ def _heard_signals() -> Iterator[int]:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
-    before = {number: signal.signal(number, lambda *_: None) for number in _HEARD}
+    heard = set(_HEARD)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        # nohup(1) has made it so, and means it.
+        heard.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: None) for number in heard}
     signal.set_wakeup_fd(writing)
     try:
         yield reading

@@ -13,7 +13,7 @@ import pytest
 from tests.support.supervised import BROKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 PATIENCE_SECONDS = 60
@@ -26,19 +26,30 @@ os.login_tty(0)
 os.dup2(told, 1)
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
+# Descriptors that suffice to start a process, and not a second one beside it.
+FOR_ONE = 14
+# What nohup(1) does.
+IGNORING_HANGUPS = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
 
 
 class Supervised:
     """Some processes and their supervisor, and what they tell."""
 
     def __init__(
-        self, home: Path, method: str, count: int = 2, terminal: int | None = None
+        self,
+        home: Path,
+        method: str,
+        count: int,
+        *,
+        terminal: int | None,
+        before: str,
+        under: Sequence[str],
     ) -> None:
-        program = ["-m"] if terminal is None else ["-c", IN_TERMINAL]
+        program = ["-m"] if terminal is None else ["-c", before + IN_TERMINAL]
         self._log = home / "log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *program, MODULE, method, str(count), str(home)],
+                [*under, sys.executable, *program, MODULE, method, str(count), str(home)],
                 stdin=subprocess.DEVNULL if terminal is None else terminal,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -75,9 +86,25 @@ class Supervised:
 
 @contextmanager
 def supervised(
-    home: Path, method: str = "fork", count: int = 2, terminal: int | None = None
+    home: Path,
+    method: str = "fork",
+    count: int = 2,
+    *,
+    terminal: int | None = None,
+    before: str = "",
+    under: Sequence[str] = (),
 ) -> Iterator[Supervised]:
-    run = Supervised(home, method, count, terminal)
+    """Run them.
+
+    Args:
+        home: where the files lie that they look at.
+        method: how they come to be.
+        count: how many they are.
+        terminal: the descriptor of the terminal that they have, if any.
+        before: what is executed first where there is a terminal.
+        under: a command that runs another one.
+    """
+    run = Supervised(home, method, count, terminal=terminal, before=before, under=under)
     try:
         yield run
     finally:
@@ -163,6 +190,16 @@ def test_who_is_killed_before_it_serves_is_replaced_a_few_times(tmp_path: Path) 
         assert run.rest() == (0, [("ends", run.process.pid), ("ended", process)])
 
 
+def test_with_no_room_for_another_process_those_that_there_are_go_on(tmp_path: Path) -> None:
+    with supervised(tmp_path, under=("sh", "-c", f'ulimit -n {FOR_ONE}; exec "$@"', "sh")) as run:
+        begun = run.begun(1)
+        while "a server process can't be started: [Errno 24] Too many open files" not in run.log():
+            assert run.process.poll() is None
+        run.process.terminate()
+        code, told = run.rest()
+        assert (code, told) == (0, [("ends", run.process.pid), *(("ended", i) for i in begun)])
+
+
 def test_as_long_as_one_serves_the_others_are_tried_again(tmp_path: Path) -> None:
     with supervised(tmp_path) as run:
         victim, survivor = run.begun()
@@ -206,6 +243,21 @@ def test_a_hangup_tells_that_the_terminal_is_gone(tmp_path: Path) -> None:
         os.close(theirs)
         begun = run.begun()
         os.close(ours)
+        code, told = run.rest()
+        assert (code, told[0]) == (0, ("ends", run.process.pid))
+        assert set(told[1:]) == {("ended", each) for each in begun}
+
+
+def test_who_was_told_to_ignore_hangups_does(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with supervised(tmp_path, terminal=theirs, before=IGNORING_HANGUPS) as run:
+        os.close(theirs)
+        begun = run.begun()
+        os.close(ours)
+        run.process.send_signal(signal.SIGHUP)
+        os.kill(begun.pop(), signal.SIGKILL)
+        begun |= run.begun(1)
+        run.process.terminate()
         code, told = run.rest()
         assert (code, told[0]) == (0, ("ends", run.process.pid))
         assert set(told[1:]) == {("ended", each) for each in begun}
