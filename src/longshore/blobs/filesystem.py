@@ -17,13 +17,18 @@ import hashlib
 import io
 import os
 import re
-import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from longshore.blobs import direct_io
 from longshore.blobs.directories import DurableDirectories, files_below, sync_directory
+from longshore.blobs.file_writer import (
+    TELLING_WHEN_FULL,
+    USUAL_ALGORITHM,
+    FileWriter,
+    read_through,
+)
 from longshore.blobs.hashing import Hasher, HashMemory
 from longshore.blobs.store import (
     BlobMissing,
@@ -33,7 +38,6 @@ from longshore.blobs.store import (
     UploadLost,
     is_upload_id,
 )
-from longshore.errors import StorageFull
 from longshore.names import Digest
 
 if TYPE_CHECKING:
@@ -43,19 +47,10 @@ if TYPE_CHECKING:
 
     from longshore.blobs.store import BlobWriter
 
-# Writers hash what they write with the algorithm that nearly every client names (`sha256()` is
-# made in half of the time that `new` takes).
-_USUAL_ALGORITHM = "sha256"
-_READ_SIZE = 1 << 20
 _PROBE = b"Can bytes be written and read?"
-# How much is written before the disk begins with it: a large blob has little left to sync then.
-_HANDED_OVER = 8 << 20
-# How much of a blob stays in the kernel's cache, where the first who pulls it finds it. What
-# follows goes past the cache: a large push would drive out what others pull, and the copy takes
-# processor time, more than the hash does where the memory is new to a virtual machine.
-_CACHED = 16 << 20
+# As many large blobs as are written at once have a thread to be hashed in; others wait for one.
+_HASHING = 4
 _SHARDS = [f"{number:02x}" for number in range(256)]
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCATION = re.compile(
     r"blobs/[a-z0-9-]{1,64}/(?:sha256/(?P<a>[0-9a-f]{2})/(?P=a)[0-9a-f]{62}"
     r"|sha512/(?P<b>[0-9a-f]{2})/(?P=b)[0-9a-f]{126})\.(?P<upload_id>[0-9a-f-]{36})"
@@ -77,6 +72,7 @@ class FilesystemBlobStore:
         self._uploads = root / "uploads"
         self._blobs = root / "blobs"
         self._hashes = HashMemory()
+        self._hashing = ThreadPoolExecutor(_HASHING, thread_name_prefix="hashing")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A parent that may not be read was there before us.
         with contextlib.suppress(PermissionError):
@@ -91,7 +87,7 @@ class FilesystemBlobStore:
         os.close(_open_staged(self._staged(upload_id), upload_id, create=True))
 
     @contextmanager
-    def writer(self, upload_id: str, offset: int) -> Iterator[_FileWriter]:
+    def writer(self, upload_id: str, offset: int) -> Iterator[FileWriter]:
         """Hold the upload, to append at `offset`; see `BlobStore`."""
         with self._locked(self._staged(upload_id), upload_id, create=offset == 0) as file:
             there = os.fstat(file).st_size
@@ -102,17 +98,17 @@ class FilesystemBlobStore:
                 hasher = hashlib.sha256()
                 self._hashes.forget(upload_id)
             else:
-                hasher = self._hashes.take(upload_id, file, _USUAL_ALGORITHM, offset)
-            writer = _FileWriter(file, offset, hasher, is_first=there == 0)
+                hasher = self._hashes.take(upload_id, file, USUAL_ALGORITHM, offset)
+            writer = FileWriter(file, offset, hasher, self._hashing, is_first=there == 0)
             try:
                 yield writer
             finally:
                 self._close(upload_id, file, writer)
 
-    def _close(self, upload_id: str, file: int, writer: _FileWriter) -> None:
+    def _close(self, upload_id: str, file: int, writer: FileWriter) -> None:
         hasher = writer.close()
         if hasher is not None and os.fstat(file).st_size == writer.offset:
-            self._hashes.remember(upload_id, file, _USUAL_ALGORITHM, hasher)
+            self._hashes.remember(upload_id, file, USUAL_ALGORITHM, hasher)
 
     def probe(self) -> None:
         """Find out whether bytes can be written and read; see `BlobStore`."""
@@ -129,7 +125,7 @@ class FilesystemBlobStore:
     ) -> Digest:
         """Compute the digest of an upload; see `BlobStore`."""
         if writer is not None:
-            return cast("_FileWriter", writer).digest(upload_id, size, algorithm)
+            return cast("FileWriter", writer).digest(upload_id, size, algorithm)
         with self._locked(self._staged(upload_id), upload_id) as file:
             return self._digest(upload_id, file, size, algorithm)
 
@@ -146,14 +142,14 @@ class FilesystemBlobStore:
         shard = f"{shards}/{digest.hex[:2]}"
         location = Location(f"{shard}/{digest.hex}.{upload_id}")
         path = self._path(location)
-        with _telling_when_full:
+        with TELLING_WHEN_FULL:
             self._make_shards(shards)
             if _holds(path, size):
                 self._go_on(upload_id, size, digest, path)
                 # What came again isn't needed.
                 self.discard(upload_id)
             elif writer is not None:
-                own = cast("_FileWriter", writer)
+                own = cast("FileWriter", writer)
                 _verify(upload_id, own.digest(upload_id, size, digest.algorithm), digest)
                 self._move(upload_id, own.end(), size, path)
             else:
@@ -180,7 +176,7 @@ class FilesystemBlobStore:
     def _go_on(self, upload_id: str, size: int, digest: Digest, path: str) -> None:
         """Finish what a process began that died after the rename: nothing need be on the disk."""
         with self._locked(path, upload_id) as file:
-            hasher = _read_through(upload_id, file, size, digest.algorithm)
+            hasher = read_through(upload_id, file, size, digest.algorithm)
             if hasher.hexdigest() != digest.hex:
                 raise UploadLost(upload_id)
             _sync(file, path)
@@ -188,7 +184,7 @@ class FilesystemBlobStore:
     def _digest(self, upload_id: str, file: int, size: int, algorithm: str) -> Digest:
         hasher = self._hashes.take(upload_id, file, algorithm, size)
         if hasher is None:
-            hasher = _read_through(upload_id, file, size, algorithm)
+            hasher = read_through(upload_id, file, size, algorithm)
         if os.fstat(file).st_size == size:
             self._hashes.remember(upload_id, file, algorithm, hasher)
         return Digest(algorithm, hasher.hexdigest())
@@ -258,113 +254,10 @@ class FilesystemBlobStore:
         self._sharded.add(shards)
 
 
-class _FileWriter:
-    """A `BlobWriter` over the open, locked file of an upload."""
-
-    def __init__(self, file: int, offset: int, hasher: Hasher | None, *, is_first: bool) -> None:
-        self._file: int | None = file
-        self._begin = offset
-        self._offset = offset
-        self._hasher = hasher
-        self._may_have_tail = True
-        self._handed_over = offset
-        self.is_first = is_first
-
-    @property
-    def offset(self) -> int:
-        return self._offset
-
-    def digest(self, upload_id: str, size: int, algorithm: str) -> Digest:
-        """Compute the digest of the first `size` bytes, those that were written before included."""
-        if self._file is None:
-            raise ValueError("digest after the end of the writer")
-        if self._hasher is not None and (algorithm, size) == (_USUAL_ALGORITHM, self._offset):
-            return Digest(algorithm, self._hasher.hexdigest())
-        hasher = _read_through(upload_id, self._file, size, algorithm)
-        return Digest(algorithm, hasher.hexdigest())
-
-    def end(self) -> int:
-        """Write no more, forget the hash state, and return the file."""
-        if self._file is None:
-            raise ValueError("the writer has ended already")
-        file, self._file, self._hasher = self._file, None, None
-        return file
-
-    def append(self, data: bytes | bytearray | memoryview) -> None:
-        """Write all of `data`; see `BlobWriter`."""
-        if self._file is None:
-            raise ValueError("append after the end of the writer")
-        if not data:
-            return
-        with memoryview(data) as view, view.cast("B") as content:
-            try:
-                with _telling_when_full:
-                    self._write(self._file, content)
-            except (OSError, StorageFull):
-                self._give_back(self._file)
-                raise
-            if self._hasher is not None:
-                self._hasher.update(content)
-
-    def _write(self, file: int, content: memoryview) -> None:
-        if self._may_have_tail and os.fstat(file).st_size > self._offset:
-            os.ftruncate(file, self._offset)
-        self._may_have_tail = True
-        written = 0
-        while written < len(content):
-            written += self._write_some(file, content[written:], self._offset + written)
-        self._may_have_tail = False
-        self._offset += written
-        if self._offset - self._handed_over >= _HANDED_OVER:
-            _begin_writing_back(file, self._handed_over, self._offset)
-            self._handed_over = self._offset
-
-    def _write_some(self, file: int, content: memoryview, offset: int) -> int:
-        if offset < _CACHED:
-            return os.pwrite(file, content[: _CACHED - offset], offset)
-        return direct_io.write(file, content, offset) or os.pwrite(file, content, offset)
-
-    def _give_back(self, file: int) -> None:
-        self._offset = self._begin
-        self._hasher = None
-        self._may_have_tail = True
-        # Where even this fails it remains a tail, which the next writer cuts off.
-        with contextlib.suppress(OSError):
-            os.ftruncate(file, self._begin)
-
-    def close(self) -> Hasher | None:
-        """Let go of the file, and return the hash state of all its bytes if it is known."""
-        self._file = None
-        return self._hasher
-
-
-def _begin_writing_back(file: int, begin: int, end: int) -> None:
-    """Let the kernel write to the disk what it has of a file, without waiting for it."""
-    if sys.platform == "linux":
-        # It can't forget what isn't on the disk, and so begins to put it there (posix_fadvise(2)).
-        # A file system that doesn't know the hint leaves all to the sync.
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(file, begin, end - begin, os.POSIX_FADV_DONTNEED)
-
-
 def _is_location(text: str) -> bool:
     """Tell whether every part of `text` is what it should be, so that it can't lead elsewhere."""
     match = _LOCATION.fullmatch(text)
     return match is not None and is_upload_id(match["upload_id"])
-
-
-class _TellingWhenFull:
-    """Says of a full disk that it is full."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise StorageFull from error
-
-
-_telling_when_full = _TellingWhenFull()
 
 
 def _open_no_link(path: str, flags: int) -> int:
@@ -373,7 +266,7 @@ def _open_no_link(path: str, flags: int) -> int:
 
 def _open_staged(path: str, upload_id: str, *, create: bool) -> int:
     try:
-        with _telling_when_full:
+        with TELLING_WHEN_FULL:
             return _open_no_link(path, os.O_RDWR | (os.O_CREAT if create else 0))
     except FileNotFoundError:
         raise UploadLost(upload_id) from None
@@ -408,19 +301,6 @@ def _remove(path: str) -> None:
 def _verify(upload_id: str, computed: Digest, digest: Digest) -> None:
     if computed != digest:
         raise DigestMismatch(upload_id, computed)
-
-
-def _read_through(upload_id: str, file: int, size: int, algorithm: str) -> Hasher:
-    """Hash the first `size` bytes of `file`."""
-    hasher = hashlib.new(algorithm)
-    done = 0
-    while done < size:
-        chunk = os.pread(file, min(size - done, _READ_SIZE), done)
-        if not chunk:
-            raise UploadLost(upload_id)
-        hasher.update(chunk)
-        done += len(chunk)
-    return hasher
 
 
 def _sync(file: int, path: str) -> None:
