@@ -522,7 +522,7 @@ def test_what_comes_again_is_answered_as_it_would_be_if_it_were_read() -> None:
     run_state_machine_as_test(
         Counted,
         settings=settings(
-            max_examples=25,
+            max_examples=15,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

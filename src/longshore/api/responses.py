@@ -151,6 +151,8 @@ class Response:
         encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         if (
             isinstance(body, bytes)
+            # Behind this one the connection has to be closed.
+            and self.status != HTTPStatus.REQUEST_TIMEOUT
             and _WHOLE_ANSWER in request.extensions
             and request.extensions[_WHOLE_ANSWER](self.status, encoded, body)
         ):
