@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bench.servers import Server
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
+MANY_TAGS = "bench/many-tags"
+"""The repository that `fill` gives many tags."""
 _BATCH = 2_000
 
 
@@ -53,7 +55,7 @@ def fill(server: Server, count: int) -> None:
     if done.exists():
         return
     planned = [
-        Planned("bench/many-tags", count),
+        Planned(MANY_TAGS, count),
         *(Planned(f"bench/many/r{number:07d}", 0, 0) for number in range(count)),
     ]
     if isinstance(server, Longshore):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.filling import fill
+from bench.filling import MANY_TAGS, fill
 from bench.http import BadAnswer, path_of
 from bench.measuring import Done, Row
 
@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 60
 
 def rows(scale: Scale) -> list[Row]:
     """Return the rows of listings."""
-    tags, catalog = "/v2/bench/many-tags/tags/list", "/v2/_catalog"
+    tags, catalog = f"/v2/{MANY_TAGS}/tags/list", "/v2/_catalog"
     count = f"{scale.listed:,}"
 
     def row(name: str, title: str, path: str, *, whole: bool) -> Row:

@@ -6,6 +6,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Literal
 
 from bench.content import Image, large_image, small_image
+from bench.filling import MANY_TAGS, fill, tag_name
 from bench.heads import Heads
 from bench.http import raw_request
 from bench.measuring import Row
@@ -58,6 +59,8 @@ def rows(scale: Scale) -> list[Row]:
             _reading("HEAD", small, "digest", usual)),
         row("manifest-get-tag-unlike", "manifest GET by tag, no two requests alike",
             _reading_unlike(small, usual)),
+        row("manifest-get-tag-many", f"manifest GET by tag, {scale.listed:,} tags in turn",
+            _reading_many(scale.listed, usual)),
         row("manifest-get-tag-crowd", f"manifest GET by tag, {scale.clients} clients at once",
             _reading("GET", small, "tag", crowd)),
     ]  # fmt: skip
@@ -88,6 +91,22 @@ def _reading_unlike(image: Image, load: Load) -> Callable[[Server], Action]:
         )
         fewest = _REQUESTS_PER_SECOND * load.seconds
         return lambda watch: load.run(server.address, list(islice(requests, fewest)), watch)
+
+    return prepare
+
+
+def _reading_many(tags: int, load: Load) -> Callable[[Server], Action]:
+    """Read one tag after the other, each from its server's memory at best."""
+
+    def prepare(server: Server) -> Action:
+        fill(server, tags)
+        # What distribution's tags stand for, which isn't there yet.
+        publish(server, MANY_TAGS, small_image("seed"), tag_name(0))
+        headers = _headers(server)
+        paths = [f"/v2/{MANY_TAGS}/manifests/{tag_name(number)}" for number in range(tags)]
+        server.oci("GET", paths[-1], {"Accept": _ACCEPT}).expect(200)
+        requests = [raw_request("GET", path, server.address, headers) for path in paths]
+        return lambda watch: load.run(server.address, requests, watch)
 
     return prepare
 
