@@ -114,9 +114,7 @@ def _ratio(row: RowResult, peer: str) -> str:
         return "–"
     summary = Summary.of(ratios)
     wanted = target(row.id, peer)
-    text = f"{summary.median:.2g} ({summary.least:.2g}–{summary.greatest:.2g})"
-    if summary.median >= 10:
-        text = f"{summary.median:.0f} ({summary.least:.0f}–{summary.greatest:.0f})"
+    text = f"{_times(summary.median)} ({_times(summary.least)}–{_times(summary.greatest)})"
     if wanted is not None:
         text = f"{text} of {wanted:g}" if summary.median >= wanted else f"**{text} of {wanted:g}**"
     return text + "".join(f"; {each}" for each in _ratios_of_more(row, peer))
@@ -126,7 +124,7 @@ def _ratios_of_more(row: RowResult, peer: str) -> list[str]:
     """Return how many times faster Longshore was with more processes than one, if it was asked."""
     more = (name for name in row.samples if name.startswith(f"{OURS}-x"))
     return [
-        f"×{name.removeprefix(f'{OURS}-x')}: {Summary.of(ratios).median:.2g}"
+        f"×{name.removeprefix(f'{OURS}-x')}: {_times(Summary.of(ratios).median)}"
         for name in more
         if (ratios := row.ratios(peer, name))
     ]
@@ -303,6 +301,10 @@ def _notes(results: Results) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _time(seconds: float) -> str:
