@@ -29,7 +29,7 @@ def usable(cgroups: Path = _CGROUPS, own_cgroup: Path = _OWN_CGROUP) -> int:
 def _limit(cgroups: Path, own_cgroup: Path) -> float:
     """Return how much processor time for each second of the clock the control groups allow."""
     try:
-        lines = own_cgroup.read_text(encoding="ascii").splitlines()
+        lines = os.fsdecode(own_cgroup.read_bytes()).splitlines()
     except OSError:
         return math.inf
     # The line of version 2; those of version 1 have a number and the names of controllers.

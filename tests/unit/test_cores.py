@@ -52,6 +52,12 @@ def test_the_narrowest_of_the_groups_around_counts(tmp_path: Path) -> None:
     assert usable(tmp_path, own, a_b="200000 100000") == 2
 
 
+def test_a_group_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "own").write_bytes(b"0::/j\xfcrgen\n")
+    assert cores.usable(tmp_path / "cgroups", tmp_path / "own") == 8
+    assert usable(tmp_path, "0::/j\u00fcrgen\n", jürgen="100000 100000") == 1
+
+
 def test_without_groups_it_is_what_the_process_is_bound_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

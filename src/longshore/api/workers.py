@@ -72,15 +72,24 @@ class Workers:
         with self._changing:
             if self._is_closed:
                 raise RuntimeError("the workers were sent home")
+            if self._room <= 0 and len(self._threads) < self._count:
+                self._begin_thread()
             self._room -= 1
-            if self._room < 0 and len(self._threads) < self._count:
-                name = f"longshore_{len(self._threads)}"
-                # Nobody is to wait at the interpreter's end for workers that nobody has closed.
-                thread = Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
-                self._room += 1
             self._calls.put(call)
+
+    def _begin_thread(self) -> None:
+        name = f"longshore_{len(self._threads)}"
+        # Nobody is to wait at the interpreter's end for workers that nobody has closed.
+        thread = Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no more of them; those that there are will do.
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
+            self._room += 1
 
     def _work(self) -> None:
         while True:

@@ -170,10 +170,10 @@ def commit(tx: Connection) -> None:
 
 def rollback(tx: Connection) -> None:
     """Undo it."""
-    if (transaction := tx.get_transaction()) is None:
-        cast("Any", tx.connection.driver_connection).rollback()
-    else:
+    if (transaction := tx.get_transaction()) is not None:
         transaction.rollback()
+    # Of a transaction whose commit failed SQLAlchemy believes that it is over.
+    cast("Any", tx.connection.driver_connection).rollback()
 
 
 def _execute(tx: Connection, text: str, parameters: Any, *, many: bool = False) -> Any:  # noqa: ANN401 - a cursor of either driver

@@ -109,6 +109,10 @@ def complete(
         InvalidLayer: the bytes have another digest; the upload stays as it is.
         UploadConflict: somebody is writing to the upload.
     """
+    if last is not None and upload.size > 0:
+        # What came in earlier requests isn't sent again: whoever repeats this one after a failure
+        # has to find all of it.
+        upload, last = last.close(), None
     return _Completion(context, caller, upload, digest, last).run()
 
 

@@ -142,3 +142,30 @@ def test_what_waits_for_a_thread_is_done_before_they_go() -> None:
     workers = Workers(1)
     asyncio.run(begin())
     assert done == [0, 1, 2, 3, 4]
+
+
+def test_a_thread_that_can_not_be_begun_costs_nothing_for_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin_thread, failures = threading.Thread.start, ["one", "two", "three"]
+
+    def start(thread: threading.Thread) -> None:
+        if failures and thread.name.startswith("longshore_"):
+            raise RuntimeError(failures.pop())
+        begin_thread(thread)
+
+    async def work() -> None:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=r"two|three"):
+                await workers.run(len, "")
+        failures.clear()
+        assert await workers.run(len, "a") == 1
+        failures.append("one")
+        # There is one thread; a second one can't be had, and what waits for it has its turn.
+        both = asyncio.gather(workers.run(len, "ab"), workers.run(len, "abc"))
+        assert list(await both) == [2, 3]
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    workers = Workers(2)
+    asyncio.run(work())
+    workers.close()

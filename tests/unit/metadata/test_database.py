@@ -306,6 +306,25 @@ def test_postgresql_has_no_generations(database: Database) -> None:
     assert database.generation() is None
 
 
+@sqlite_only
+def test_a_commit_that_fails_leaves_nothing_open(database: Database) -> None:
+    def write_what_is_refused_at_the_end() -> None:
+        with database.write() as tx:
+            tx.execute(
+                text(
+                    "CREATE TABLE child (parent REFERENCES identity (id) "
+                    "DEFERRABLE INITIALLY DEFERRED)"
+                )
+            )
+            tx.execute(text("INSERT INTO child VALUES ('nobody')"))
+
+    for _ in range(3):
+        with pytest.raises(IntegrityError):
+            write_what_is_refused_at_the_end()
+    write(database, "a")
+    assert names(database) == {"a"}
+
+
 # --- What the event loop reads --------------------------------------------------------------------
 
 

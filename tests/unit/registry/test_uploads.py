@@ -405,6 +405,31 @@ def test_a_process_that_died_before_its_last_part_counted_left_nothing_in_the_wa
     assert list(blobs.uploads()) == []
 
 
+def test_a_last_part_that_fails_between_bytes_and_rows_is_found_by_who_tries_again(
+    context: Context,
+) -> None:
+    upload, content = begin(context, b"bytes"), b"bytes and the end"
+    digest = Digest.of(content)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    def send() -> None:
+        with Part(context, upload) as part:
+            part.append(b" and the end")
+            completion.complete(context, CALLER, upload, digest, part)
+
+    with (
+        before_statement(context.database, "INSERT INTO blobs", fail),
+        pytest.raises(ZeroDivisionError),
+    ):
+        send()
+    found = again(context, upload)
+    assert found.size == len(content)
+    assert completion.complete(context, CALLER, found, digest)
+    assert read_layer(context, digest) == content
+
+
 def test_an_abandoned_part_does_not_count(context: Context) -> None:
     upload = begin(context, b"bytes")
     with Part(context, upload) as part:

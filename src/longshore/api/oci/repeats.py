@@ -288,7 +288,7 @@ def _to_keep(response: Response, request: Request) -> bytes | Callable[[], FileB
     body = response.body
     if isinstance(body, bytes):
         return b"" if request.method == "HEAD" else body
-    if isinstance(body, FileBody) and body.reopen is not None:
+    if isinstance(body, FileBody) and body.reopen is not None and request.method != "HEAD":
         return partial(_opened_again, body.reopen, body.offset, body.length)
     return None
 
