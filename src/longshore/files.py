@@ -32,7 +32,7 @@ class FilePiece(Protocol):
         """The number of bytes."""
 
 
-def read_at_once(file: int, offset: int, length: int) -> bytearray | None:
+def read_at_once(file: int, offset: int, length: int) -> bytes | None:
     """Read what the kernel has in memory; None where the disk would have to be waited for."""
     if _IN_MEMORY_ONLY is None:
         return None
@@ -42,7 +42,7 @@ def read_at_once(file: int, offset: int, length: int) -> bytearray | None:
     except OSError:
         # It isn't there, or this file system can't tell.
         return None
-    return content if count == length else None
+    return bytes(content) if count == length else None
 
 
 def is_in_memory(file: int, offset: int, length: int) -> bool:

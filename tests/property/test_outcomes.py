@@ -36,6 +36,7 @@ from longshore.registry import image_batches, policies, repositories, repository
 from longshore.registry.image_batches import ImageId
 from longshore.settings import Settings
 from tests.support.clock import FakeClock
+from tests.support.drawn_policies import conditions, statements
 from tests.support.images import layer, oci_image
 from tests.support.pushing import ACCOUNT, REGISTRY, REPOSITORY, create_repository, push
 
@@ -63,23 +64,8 @@ ADDRESSES = ["192.0.2.1", "192.0.2.2"]
 AGENTS = ["aws-cli", "terraform"]
 HOSTS = ["127.0.0.1:5000", "registry.example"]
 PLACE = ADDRESSES[0], AGENTS[0], HOSTS[0]
-CONDITIONS: list[dict[str, Any]] = [
-    {},
-    {},
-    {"DateLessThan": {"aws:CurrentTime": "2023-11-15T00:00:00Z"}},
-    {"IpAddress": {"aws:SourceIp": "192.0.2.1"}},
-    {"StringEquals": {"aws:UserAgent": "aws-cli"}},
-    {"StringEquals": {"aws:ResourceTag/team": "a"}},
-]
-STATEMENTS = st.builds(
-    lambda effect, condition: {
-        "Effect": effect,
-        "Action": READ,
-        **({"Condition": condition} if condition else {}),
-    },
-    st.sampled_from(["Allow", "Allow", "Deny"]),
-    st.sampled_from(CONDITIONS),
-)
+CONDITIONS = [{}, *conditions("aws-cli")]
+STATEMENTS = statements(READ, CONDITIONS)
 
 
 class CountedOutcomes(Outcomes):

@@ -46,6 +46,7 @@ from longshore.registry.image_batches import ImageId
 from longshore.settings import Settings
 from longshore.work.collector import Collector
 from tests.support.clock import FakeClock
+from tests.support.drawn_policies import conditions, statements
 from tests.support.images import layer, oci_image
 from tests.support.pushing import (
     ACCOUNT,
@@ -90,22 +91,8 @@ PULL = [
     "ecr:ListImages",
     "ecr:DescribeRepositories",
 ]
-CONDITIONS: list[dict[str, Any]] = [
-    {},
-    {"DateLessThan": {"aws:CurrentTime": "2023-11-15T00:00:00Z"}},
-    {"IpAddress": {"aws:SourceIp": "192.0.2.1"}},
-    {"StringEquals": {"aws:UserAgent": "docker"}},
-    {"StringEquals": {"aws:ResourceTag/team": "a"}},
-]
-STATEMENTS = st.builds(
-    lambda effect, condition: {
-        "Effect": effect,
-        "Action": PULL,
-        **({"Condition": condition} if condition else {}),
-    },
-    st.sampled_from(["Allow", "Allow", "Deny"]),
-    st.sampled_from(CONDITIONS),
-)
+CONDITIONS = conditions("docker")
+STATEMENTS = statements(PULL, CONDITIONS)
 
 CHANGES = ["tag", "tag", "untag", "policy", "open", "close", "label"]
 

@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.at_once import SENT, WHOLE_BODY, Deadline, Rest
-from longshore.transport import Patience, http_protocol
+from longshore.transport import Patience
 from tests.unit.test_transport import (
     CLOSE,
-    LONG,
     SHORT,
     Served,
+    begin_to_serve,
     body_of,
     read_all,
     read_answer,
@@ -106,14 +105,7 @@ def start(app: App) -> Iterator[Callable[..., Served]]:
     with ExitStack() as running:
 
         def start(patience: Patience | None = None, **options: Any) -> Served:
-            http = http_protocol(patience or Patience())
-            usual = {"access_log": False, "timeout_graceful_shutdown": LONG, "proxy_headers": False}
-            chosen = usual | options
-            config = uvicorn.Config(
-                app, loop="uvloop", http=http, ws="none", lifespan="off", log_config=None,
-                **chosen,
-            )  # fmt: skip
-            served = Served(config)
+            served = begin_to_serve(app, patience, proxy_headers=False, **options)
             running.callback(served.stop)
             return served
 

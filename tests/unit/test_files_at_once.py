@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import pytest
-import uvicorn
 
 from longshore.api.http import Request
 from longshore.api.responses import FileBody, Response
 from longshore.api.workers import Workers
 from longshore.at_once import SENT
-from longshore.transport import Patience, http_protocol
+from longshore.transport import Patience
 from tests.support.certificates import write_certificate
 from tests.unit.test_transport import (
     BIG,
@@ -28,6 +27,7 @@ from tests.unit.test_transport import (
     LONG,
     SHORT,
     Served,
+    begin_to_serve,
     read_all,
     read_answer,
     read_head,
@@ -146,14 +146,7 @@ def start(app: App) -> Iterator[Callable[..., Served]]:
     with ExitStack() as running:
 
         def start(patience: Patience | None = None, **options: Any) -> Served:
-            http = http_protocol(patience or Patience())
-            usual = {"access_log": False, "timeout_graceful_shutdown": LONG, "proxy_headers": False}
-            chosen = usual | options
-            config = uvicorn.Config(
-                app, loop="uvloop", http=http, ws="none", lifespan="off", log_config=None,
-                **chosen,
-            )  # fmt: skip
-            served = Served(config)
+            served = begin_to_serve(app, patience, proxy_headers=False, **options)
             running.callback(served.stop)
             return served
 

@@ -174,19 +174,23 @@ class Served:
         self._listening.close()
 
 
+def begin_to_serve(app: Any, patience: Patience | None = None, **options: Any) -> Served:
+    """Serve an application over our protocol, with uvicorn's `options`."""
+    http = http_protocol(patience or Patience())
+    chosen = {"timeout_graceful_shutdown": LONG, "access_log": False} | options
+    config = uvicorn.Config(
+        app, loop="uvloop", http=http, ws="none", lifespan="off", log_config=None, **chosen
+    )
+    return Served(config)
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve an application."""
     with ExitStack() as running:
 
         def start(app: Any, patience: Patience | None = None, **options: Any) -> Served:
-            http = http_protocol(patience or Patience())
-            chosen = {"timeout_graceful_shutdown": LONG, "access_log": False} | options
-            config = uvicorn.Config(
-                app, loop="uvloop", http=http, ws="none", lifespan="off", log_config=None,
-                **chosen,
-            )  # fmt: skip
-            served = Served(config)
+            served = begin_to_serve(app, patience, **options)
             running.callback(served.stop)
             return served
 

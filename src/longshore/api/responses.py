@@ -122,7 +122,7 @@ class Response:
             content = files.read_at_once(body.file.fileno(), body.offset, body.length)
             if content is not None:
                 body.file.close()
-                self.body = bytes(content)
+                self.body = content
 
     def lines(self) -> bytes:
         """Return the headers as they are sent."""
@@ -141,13 +141,13 @@ class Response:
         return headers
 
     async def _send(self, request: Request, send: Send, workers: Workers) -> None:
-        body = self.body
         headers = self._headers()
-        if request.method == "HEAD":
-            body = b""
-        elif isinstance(body, FileBody) and body.length <= _SMALL:
-            read = files.read_at_once(body.file.fileno(), body.offset, body.length)
-            body = await workers.run(_read, body) if read is None else bytes(read)
+        body: bytes | FileBody | StreamBody = b""
+        if request.method != "HEAD":
+            self.read_small_file(_SMALL)
+            body = self.body
+        if isinstance(body, FileBody) and body.length <= _SMALL:
+            body = await workers.run(_read, body)
         encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         if (
             isinstance(body, bytes)

@@ -101,7 +101,8 @@ def test_whoever_asks_is_found_past_sqlalchemy(context: Context) -> None:
     assert told_by_sqlalchemy(context, lambda: access_keys.find(context, key.id)) == []
 
 
-def test_a_push_asks_once_for_its_layers(context: Context) -> None:
+def asked_by_a_push(context: Context) -> list[str]:
+    """Push an image whose layers are there; return the statements that it took."""
     create_repository(context)
     for blob in IMAGE.blobs:
         upload(context, blob)
@@ -111,17 +112,13 @@ def test_a_push_asks_once_for_its_layers(context: Context) -> None:
         put(context, IMAGE, "latest")
     finally:
         end()
-    assert sum("FROM layers" in each for each in asked) == 1
+    return asked
+
+
+def test_a_push_asks_once_for_its_layers(context: Context) -> None:
+    assert sum("FROM layers" in each for each in asked_by_a_push(context)) == 1
 
 
 def test_a_push_counts_no_images_where_there_can_not_be_too_many(context: Context) -> None:
-    create_repository(context)
-    for blob in IMAGE.blobs:
-        upload(context, blob)
-    asked: list[str] = []
-    end = tell_before_each(context.database, asked.append)
-    try:
-        put(context, IMAGE, "latest")
-    finally:
-        end()
+    asked = asked_by_a_push(context)
     assert not [each for each in asked if "count(" in each and "FROM images" in each]
