@@ -10,8 +10,11 @@ For this the application has a method `begin` beside ASGI's: see `Application`.
 from __future__ import annotations
 
 import asyncio
+from array import array
 from contextvars import copy_context
+from fcntl import ioctl
 from functools import partial
+from termios import FIONREAD
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import unquote
 
@@ -179,6 +182,18 @@ class AnswersAtOnce(HttpToolsProtocol):
     def _unset_keepalive_if_required(self) -> None:
         self._idle.clear()
         super()._unset_keepalive_if_required()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, on which nothing has been asked for long enough.
+
+        A request that has come and waits to be read is answered: its client would see the
+        connection reset, and couldn't know whether it may be sent again.
+        """
+        client = self.transport.get_extra_info("socket")
+        if not self.transport.is_closing() and _has_bytes(client.fileno()):
+            self._idle.set()
+        else:
+            super().timeout_keep_alive_handler()
 
     def _can_put_off(self) -> bool:
         newest = cast("RequestResponseCycle | None", self.cycle)
@@ -382,6 +397,13 @@ class Deadline:
         else:
             self._due = None
             self._act()
+
+
+def _has_bytes(descriptor: int) -> bool:
+    """Tell whether bytes have come that nobody has read."""
+    count = array("i", [0])
+    ioctl(descriptor, FIONREAD, count)
+    return count[0] > 0
 
 
 async def _nothing_more() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import resource
 import socket
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
@@ -87,6 +87,8 @@ def uvicorn_config(factory: Callable[[], Lifespan], settings: Settings) -> uvico
         server_header=False,
         access_log=False,
         log_config=None,
+        # uvicorn hands it to the event loop's timers, which take fractions.
+        timeout_keep_alive=cast("int", settings.keep_alive),
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,

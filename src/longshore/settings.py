@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     idle_timeout: PositiveNumber = Field(
         60.0, description="How many seconds a client may pause in the middle of a body."
     )
+    # Longer than clients and proxies keep a connection that they don't use: nginx and the load
+    # balancers of AWS 60 seconds, Go's clients 90, Caddy 120.
+    keep_alive: PositiveNumber = Field(
+        150.0,
+        description="How many seconds a connection stays open on which nothing is asked; more than "
+        "a proxy in front keeps it.",
+    )
     layer_grace: NonNegativeNumber = Field(
         24 * HOUR,
         description="How many seconds a layer is kept that no image refers to.",

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from select import select
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from longshore.at_once import SENT, WHOLE_BODY, Deadline, Rest
 from longshore.transport import Patience
 from tests.unit.test_transport import (
     CLOSE,
+    LONG,
     SHORT,
     Served,
     begin_to_serve,
@@ -54,11 +56,13 @@ class App:
     """An application that tells how it was asked, and what was in the body.
 
     What `/known` is answered is known. To `/wait` it answers after a turn of the event loop, to
-    `/pieces` by messages, to `/task` in a task alone; to `/fail` it doesn't.
+    `/pieces` by messages, to `/task` in a task alone, to `/meanwhile` when it has done what it was
+    given for that; to `/fail` it doesn't.
     """
 
     tasks: list[asyncio.Task[Any] | None] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    meanwhile: Callable[[], None] = field(default=lambda: None)
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
         await send_text(send, b"task:" + await body_of(receive))
@@ -85,6 +89,8 @@ class App:
         match scope["path"]:
             case "/fail":
                 raise ValueError("on purpose")
+            case "/meanwhile":
+                self.meanwhile()
             case "/wait":
                 await asyncio.sleep(0)
                 self.tasks.append(asyncio.current_task())
@@ -258,6 +264,30 @@ def test_who_says_nothing_after_an_answer_is_left(start: Any, body: bytes, answe
     with start(timeout_keep_alive=SHORT).connect() as client:
         assert ask(client, b"a") == b"once:a"
         assert ask(client, body) == answer
+        assert read_all(client) == b""
+
+
+def test_who_asks_in_the_last_moment_is_answered(app: App, start: Any) -> None:
+    served = start()
+    with served.connect() as client, served.connect() as other:
+        assert ask(client) == b"once:"
+        [idle] = [
+            connection
+            for connection in served.server.server_state.connections
+            if connection.client == client.getsockname()
+        ]
+
+        def ask_and_let_time_run_out() -> None:
+            client.sendall(request("Content-Length: 4", method="POST") + b"late")
+            assert select([idle.transport.get_extra_info("socket")], [], [], LONG)[0]
+            idle.timeout_keep_alive_handler()
+
+        app.meanwhile = ask_and_let_time_run_out
+        assert ask(other, path="/meanwhile") == b"once:"
+        assert read_answer(client) == b"once:late"
+
+        app.meanwhile = idle.timeout_keep_alive_handler
+        assert ask(other, b"b", path="/meanwhile") == b"once:b"
         assert read_all(client) == b""
 
 

@@ -33,6 +33,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "trusted_proxies": ("10.0.0.0/8, ::1", "10.0.0.0/8, ::1"),
     "workers": ("3", 3),
     "idle_timeout": ("2.5", 2.5),
+    "keep_alive": ("30", 30.0),
     "layer_grace": ("0", 0.0),
     "upload_lifetime": ("60", 60.0),
     "collect_interval": ("0", 0.0),
@@ -309,6 +310,7 @@ WRONG: list[tuple[str, str, str]] = [
         "long",
         "idle_timeout: Input should be a valid number, unable to parse string as a number",
     ),
+    ("keep_alive", "0", "keep_alive: Input should be greater than 0"),
     ("layer_grace", "-1", "layer_grace: Input should be greater than or equal to 0"),
     ("upload_lifetime", "-1", "upload_lifetime: Input should be greater than or equal to 0"),
     ("collect_interval", "-1", "collect_interval: Input should be greater than or equal to 0"),
@@ -373,7 +375,10 @@ def test_what_a_setting_can_not_be_is_said_in_one_line(
 @pytest.mark.parametrize("text", ["inf", "nan", "1e400", "-inf"])
 @pytest.mark.parametrize(
     "name",
-    ["idle_timeout", "layer_grace", "upload_lifetime", "collect_interval", "lifecycle_interval"],
+    [
+        *("idle_timeout", "keep_alive", "layer_grace", "upload_lifetime"),
+        *("collect_interval", "lifecycle_interval"),
+    ],
 )
 def test_a_time_is_a_number_of_seconds(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch

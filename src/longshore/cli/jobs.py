@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _STORE = ("data", "database_url")
 _OF_CONNECTIONS = {
     *("listen", "tls_certificate", "tls_key", "behind_tls", "workers", "idle_timeout"),
-    *("access_log", "jobs", "metrics"),
+    *("keep_alive", "access_log", "jobs", "metrics"),
 }
 _OF_WORKER = [name for name in OPTIONS if name not in _OF_CONNECTIONS]
 _LISTED = ("id", "kind", "key", "state", "due", "attempts", "error")

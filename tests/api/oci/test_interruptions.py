@@ -384,3 +384,11 @@ def test_a_key_that_is_revoked_while_bytes_come_completes_nothing(stage: Stage, 
 
     assert stage.send("HEAD", "manifests/late").status == 404
     assert stage.send("HEAD", f"blobs/{DIGEST}").status == 404
+
+
+def test_a_connection_on_which_nothing_is_asked_is_closed(new_server: NewServer) -> None:
+    server = new_server(keep_alive=0.5)
+    with wire(server) as connection:
+        connection.send(head("GET", "/v2/", [("Host", server.address), server.authorization]))
+        assert connection.read_answer().status == 200
+        assert connection.is_closed()
