@@ -34,7 +34,7 @@ class Horizon:
 
     Whoever is told the time may conclude anything from it, and what they find holds for nothing but
     this moment. Whoever asks by `has_come` is told no more than that a moment is still to come, and
-    what they find holds until then.
+    what they find holds until then; by `this_second` no more than the second, which ends.
 
     Args:
         clock: tells the time.
@@ -62,8 +62,17 @@ class Horizon:
         if self._clock() >= moment:
             self.until = _NO_MOMENT
             return True
-        self.until = moment if self.until is None else min(self.until, moment)
+        self._holds_until(moment)
         return False
+
+    def this_second(self) -> Millis:
+        """Tell when this second began."""
+        second = _second_of(self._clock())
+        self._holds_until(second + SECOND)
+        return second
+
+    def _holds_until(self, moment: Millis) -> None:
+        self.until = moment if self.until is None else min(self.until, moment)
 
 
 def has_come(clock: Clock, moment: Millis) -> bool:
@@ -71,6 +80,15 @@ def has_come(clock: Clock, moment: Millis) -> bool:
     return clock.has_come(moment) if isinstance(clock, Horizon) else clock() >= moment
 
 
+def this_second(clock: Clock) -> Millis:
+    """Tell when this second began; a `Horizon` takes note that nothing else was asked."""
+    return clock.this_second() if isinstance(clock, Horizon) else _second_of(clock())
+
+
 def as_datetime(moment: Millis) -> datetime:
     """Return `moment` as an aware datetime in UTC, exactly."""
     return _EPOCH + timedelta(milliseconds=moment)
+
+
+def _second_of(moment: Millis) -> Millis:
+    return moment // SECOND * SECOND

@@ -9,6 +9,7 @@ the audit alike.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -30,7 +31,7 @@ from longshore.api.aws.outcomes import Outcomes
 from longshore.assembly import create_app
 from longshore.clock import DAY, HOUR, MINUTE, as_datetime
 from longshore.errors import ImageAlreadyExists
-from longshore.identity import access_keys, inline_policies, sessions, users
+from longshore.identity import access_keys, inline_policies, registry_tokens, sessions, users
 from longshore.identity.kinds import Kind
 from longshore.registry import image_batches, policies, repositories, repository_policies
 from longshore.registry.image_batches import ImageId
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 IMAGES = [oci_image(name, layers=[layer(name)]) for name in "ab"]
 TARGET = "AmazonEC2ContainerRegistry_V20150921"
+TOKEN = "GetAuthorizationToken"
 ONE = {"repositoryName": REPOSITORY, "imageIds": [{"imageTag": "1"}]}
 REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("BatchGetImage", ONE),
@@ -57,6 +59,8 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("DescribeRepositories", {"repositoryNames": [REPOSITORY]}),
     ("DescribeRepositories", {}),
     ("GetRepositoryPolicy", {"repositoryName": REPOSITORY}),
+    (TOKEN, {}),
+    (TOKEN, {"registryIds": [ACCOUNT, "222222222222"]}),
 ]
 READ = sorted({f"ecr:{operation}" for operation, _ in REQUESTS})
 WHO = ["ann", "ann", "root", "session"]
@@ -104,6 +108,7 @@ class Server:
         self.outcomes = face._outcomes = CountedOutcomes(face._context, face._without_waiting)
         self._audit = data / "audit.json"
         self._seen = 0
+        self._tokens: set[str] = set()
         self._loop = asyncio.new_event_loop()
 
     def close(self) -> None:
@@ -124,8 +129,19 @@ class Server:
             "client": (address, 4711), "scheme": "http",
         }  # fmt: skip
         ours, watched = (self._ask(app, scope, body) for app in self._apps)
+        if operation == TOKEN and ours[0][0] == 200:
+            ours[0][2], watched[0][2] = self._opened(ours[0][2]), self._opened(watched[0][2])
         assert ours == watched
         return int(ours[0][0])
+
+    def _opened(self, content: bytes) -> list[Any]:
+        """Return what an answer says, and whom its token stands for, which nobody had before."""
+        told = json.loads(content)["authorizationData"]
+        [token] = {data.pop("authorizationToken") for data in told}
+        assert token not in self._tokens
+        self._tokens.add(token)
+        password = base64.b64decode(token).decode().partition(":")[2]
+        return [*told, registry_tokens.authenticate(self.context, password, REGISTRY)]
 
     def _ask(self, app: Any, scope: dict[str, Any], body: bytes) -> list[Any]:
         """Return status, headers and body of an answer, and what the audit is told."""
@@ -146,7 +162,7 @@ class Server:
         for record in told:
             del record["eventID"]
         content = b"".join(piece["body"] for piece in pieces)
-        return [(start["status"], headers, content), told]
+        return [[start["status"], headers, content], told]
 
     def _told(self) -> list[dict[str, Any]]:
         lines = self._audit.read_bytes()[self._seen :]

@@ -15,6 +15,7 @@ from longshore.clock import (
     as_datetime,
     has_come,
     system_clock,
+    this_second,
 )
 from tests.support.clock import FakeClock
 
@@ -61,6 +62,29 @@ def test_what_was_found_before_a_horizon_is_found_again_up_to_it(
         assert [has_come(clock, moment) for moment in moments] == found
     else:
         assert any(moment <= max(now, later) for moment in moments)
+
+
+@given(st.integers(0, 3 * SECOND), st.integers(0, 3 * SECOND))
+def test_a_second_is_told_alike_until_it_ends(now: int, later: int) -> None:
+    clock = FakeClock(now)
+    horizon = Horizon(clock)
+    assert this_second(horizon) == this_second(clock) == now - now % SECOND
+
+    clock.now = now + later
+    assert horizon.until is not None
+    assert (clock.now < horizon.until) is (this_second(clock) == now - now % SECOND)
+
+
+def test_of_two_horizons_the_nearer_counts() -> None:
+    clock = FakeClock(SECOND)
+    horizon = Horizon(clock)
+    assert not horizon.has_come(SECOND + 1)
+    assert this_second(horizon) == SECOND
+    assert horizon.until == SECOND + 1
+    horizon.begin()
+    assert this_second(horizon) == SECOND
+    assert not horizon.has_come(3 * SECOND)
+    assert horizon.until == 2 * SECOND
 
 
 def test_who_is_told_the_time_has_no_horizon_but_this_moment() -> None:

@@ -145,7 +145,8 @@ class _Ring:
         seal = self._seals.get(purpose)
         if seal is None:
             label = f"longshore seal: {purpose}"
-            seal = Seal({secret.mark: secret.derive(label) for secret in self.secrets})
+            keys = {secret.mark: secret.derive(label) for secret in self.secrets}
+            seal = Seal(keys, self.ids[0])
             self._seals[purpose] = seal
         return seal
 
@@ -155,9 +156,14 @@ class Seal:
 
     Args:
         keys: the first one seals; whatever a key has sealed begins with its mark.
+        key_id: the name of the key that seals.
+
+    Attributes:
+        key_id: the same.
     """
 
-    def __init__(self, keys: Mapping[bytes, bytes]) -> None:
+    def __init__(self, keys: Mapping[bytes, bytes], key_id: str) -> None:
+        self.key_id = key_id
         self._ciphers = {mark: AESGCM(key) for mark, key in keys.items()}
         self._mark, self._cipher = next(iter(self._ciphers.items()))
 

@@ -7,13 +7,13 @@ or the role is gone.
 
 from __future__ import annotations
 
-import base64
 import json
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from longshore.access.sealing import BrokenSeal
-from longshore.clock import SECOND, has_come
+from longshore.clock import SECOND, has_come, this_second
 from longshore.errors import AccessDenied, ExpiredToken, UnrecognizedClient
 from longshore.identity import access_keys, robot_tokens
 from longshore.identity.session_tokens import Session
@@ -54,24 +54,22 @@ class _Claims:
 def issue(context: Context, credentials: Credentials, region: str) -> RegistryToken:
     """Make a token for whoever has these credentials, good in one region.
 
-    One for a session outlives it, as ECR has it, but not the role or the key behind it.
+    One for a session outlives it, as ECR has it, but not the role or the key behind it. It expires
+    at a whole second, so that no more is told of the time than which second it is.
     """
-    expires_at = context.clock() + context.retention.registry_tokens
+    expires_at = this_second(context.clock) + context.retention.registry_tokens
     claims = {"key": credentials.key_id, "region": region, "expires": expires_at}
     if credentials.session is not None:
         claims["session"] = credentials.session.claims()
-    content = _ENCODER.encode(claims).encode()
-    sealed = context.server_key.seal_for(_PURPOSE).close(content)
-    # The form of ECR's own passwords, for tools that look inside to learn when they expire.
-    document = {
-        "payload": base64.b64encode(sealed).decode(),
-        "datakey": base64.b64encode(context.server_key.id.encode()).decode(),
-        "version": "2",
-        "type": "DATA_KEY",
-        "expiration": expires_at // SECOND,
-    }
+    seal = context.server_key.seal_for(_PURPOSE)
+    sealed = seal.close(_ENCODER.encode(claims).encode())
+    # The form of ECR's own passwords, for tools that look inside to learn when they expire. Nothing
+    # of what is put in needs an escape.
+    document = (
+        b'{"payload":"%b","datakey":"%b","version":"2","type":"DATA_KEY","expiration":%d}'
+    ) % (b64encode(sealed), b64encode(seal.key_id.encode()), expires_at // SECOND)
     # The password has no ":", at which `aws ecr get-login-password` splits.
-    return RegistryToken(base64.b64encode(json.dumps(document).encode()).decode(), expires_at)
+    return RegistryToken(b64encode(document).decode(), expires_at)
 
 
 def authenticate(
@@ -114,8 +112,8 @@ def _claims(context: Context, password: str) -> _Claims:
     if len(password) > _MAX_LENGTH:
         raise UnrecognizedClient
     try:
-        document = json.loads(base64.b64decode(password, validate=True))
-        sealed = base64.b64decode(document["payload"], validate=True)
+        document = json.loads(b64decode(password, validate=True))
+        sealed = b64decode(document["payload"], validate=True)
         claims = json.loads(context.server_key.seal_for(_PURPOSE).open(sealed))
         session = Session.of(claims["session"]) if "session" in claims else None
         return _Claims(claims["key"], session, claims["region"], claims["expires"])

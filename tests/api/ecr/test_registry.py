@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longshore.clock import HOUR, as_datetime
+from longshore.clock import HOUR, SECOND, as_datetime
 from tests.api.ecr.refusals import body
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_a_token_for_the_own_registry(server: RunningServer) -> None:
     port = server.address.partition(":")[2]
     token = data.pop("authorizationToken")
     assert data == {
-        "expiresAt": as_datetime(now + 12 * HOUR),
+        "expiresAt": as_datetime(now // SECOND * SECOND + 12 * HOUR),
         "proxyEndpoint": f"http://{ACCOUNT}.dkr.ecr.us-east-1.localhost:{port}",
     }
     # The AWS CLI splits what it decodes at the one colon.

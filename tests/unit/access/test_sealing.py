@@ -48,7 +48,7 @@ def test_what_is_sealed_cannot_be_read_and_never_looks_the_same() -> None:
         KEY.seal_for("another purpose"),
         KEY.seal_for(""),
         ServerKey(bytes(32)).seal_for("test"),
-        Seal({KEY.seal_for("test")._mark: bytes(range(32))}),
+        Seal({KEY.seal_for("test")._mark: bytes(range(32))}, "another"),
     ],
     ids=["purpose", "no purpose", "key", "the server key itself"],
 )
@@ -218,7 +218,7 @@ def test_what_begins_with_a_mark_by_chance_still_opens() -> None:
     sealed = sealed_without_a_mark(SECRET)
     # As if the nonce began with the mark of another key.
     key = HKDF(SHA256(), 32, salt=None, info=b"longshore seal: test").derive(OLD)
-    assert Seal({sealed[:4]: bytes(32), b"mark": key}).open(sealed) == SECRET
+    assert Seal({sealed[:4]: bytes(32), b"mark": key}, "another").open(sealed) == SECRET
 
 
 def test_the_names_of_the_keys_are_told_in_order() -> None:

@@ -39,8 +39,8 @@ class Exchange:
         needs: the permissions that it needs.
         is_counted: whether the rate limits have counted it.
         output: what the operation gave, unless the answer was in memory.
-        is_remembered: whether its answer may be kept in memory.
-        answer: what it was answered and the images that this hands out, if that is remembered.
+        is_remembered: whether what it comes to may be kept in memory.
+        answer: what it was answered and the images that this hands out, if that may be kept.
         outcome: what it came to, if one that asked the same has come to it before.
         is_from_memory: whether it was answered without asking the database anything.
         error: why it was refused, None if it wasn't.

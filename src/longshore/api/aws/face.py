@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from longshore.access.signatures import read_signature
 from longshore.api import auditing, measuring
@@ -171,7 +171,7 @@ class AwsFace:
                 credentials = self._authenticate(context, exchange, signature)
             outcome = self._outcomes.find(context, exchange)
             if outcome is not None and self._admits(exchange, outcome):
-                return self._answer_again(exchange, outcome)
+                return self._answer_again(exchange, outcome, context, credentials)
             call = exchange.call = self._call(
                 exchange, credentials.principal, credentials, signature.region
             )
@@ -188,7 +188,7 @@ class AwsFace:
         operation = exchange.api.operations.get(exchange.operation)
         is_quick = operation is None or operation.is_remembered or operation.only_computes
         is_small = len(exchange.body) <= _SMALL_BODY
-        exchange.is_remembered = operation is not None and operation.is_remembered and is_small
+        exchange.is_remembered = operation is not None and is_quick and is_small
         response, exchange.is_from_memory = await self._quickly(
             serve, is_small=is_quick and is_small
         )
@@ -275,12 +275,19 @@ class AwsFace:
                 pass
         return await self._workers.run(function, self._context), False
 
-    def _answer_again(self, exchange: Exchange, outcome: Outcome) -> Response:
+    def _answer_again(
+        self, exchange: Exchange, outcome: Outcome, context: Context, credentials: Credentials
+    ) -> Response:
         """Answer what has been answered before, to somebody whose signature was good again."""
         exchange.outcome = outcome
         self._note_pulls(outcome.pulled, outcome.puller)
-        name = str(exchange.operation)
-        return exchange.api.answer(name, outcome.content, exchange.request.id)
+        api, name, content = exchange.api, str(exchange.operation), outcome.content
+        if content is None:
+            region = cast("Signature", exchange.signature).region
+            call = self._call(exchange, credentials.principal, credentials, region)
+            call.context = context
+            content = api.serialize(name, api.operation(name).handler(call, outcome.members))
+        return api.answer(name, content, exchange.request.id)
 
     def _note_pulls(self, pulled: Sequence[PulledImage], puller: str) -> None:
         for image in pulled:
@@ -310,9 +317,7 @@ class AwsFace:
             exchange.output = operation.handler(call, exchange.members)
             return api.serialize(name, exchange.output), call.pulled
 
-        if exchange.is_remembered or (
-            operation.only_computes and len(exchange.body) <= _SMALL_BODY
-        ):
+        if exchange.is_remembered:
             exchange.members, exchange.needs = context.memory.answer(
                 ("request", call.caller, *asked),
                 lambda: (exchange.members, find_needs()),
@@ -326,7 +331,7 @@ class AwsFace:
         if not exchange.is_counted:
             self._throttle.count(name, call.own_registry)
             exchange.is_counted = True
-        if exchange.is_remembered:
+        if exchange.is_remembered and not operation.only_computes:
             content, pulled = exchange.answer = context.memory.answer(
                 ("answer", call.caller, call.base_url, *asked),
                 run,

@@ -26,7 +26,8 @@ class Operation:
         only_reads: whether it changes nothing.
         is_fresh: whether the answer depends on more than the request, its caller and the database,
             so that it can't be kept in memory until the database changes.
-        only_computes: whether it asks the database nothing, so that the event loop may do it.
+        only_computes: whether it asks nothing but the time, so that the event loop may do it. No
+            answer is like another one, and none is kept; all else that is told of it is, in turn.
         is_unsigned: whether requests need no signature, because they prove otherwise who sends
             them.
     """

@@ -11,12 +11,12 @@ request but its call and its members (`longshore.api.aws.calls`), so that the qu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from longshore.audit.records import RepeatedCall
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from longshore.api.aws.exchanges import Exchange
     from longshore.audit.records import ApiCall, Outline
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from longshore.registry.context import Context, WithoutWaiting
     from longshore.registry.pulls import PulledImage
 
-# What an outcome takes in bytes, besides its answer, which is in memory anyway, and what clients
-# may make long.
+# What an outcome takes in bytes, besides its members and its answer, which are in memory anyway,
+# and what clients may make long.
 _SIZE = 4 * 1024
 
 
@@ -35,7 +35,8 @@ class Outcome:
     """What a request came to.
 
     Attributes:
-        content: what it was answered.
+        members: what it asked for.
+        content: what it was answered; None where each answer is a new one.
         pulled: the images that the answer hands out.
         puller: the ARN of whose pull it is.
         registry: that of whoever asked.
@@ -43,7 +44,8 @@ class Outcome:
         until: before which moment it holds; None where it doesn't depend on the time.
     """
 
-    content: bytes
+    members: Mapping[str, Any]
+    content: bytes | None
     pulled: Sequence[PulledImage]
     puller: str
     registry: Registry
@@ -92,11 +94,17 @@ class Outcomes:
         """
         until, call = self._without_waiting.until, exchange.call
         is_over = until is not None and self._clock() >= until
-        if call is None or exchange.answer is None or is_over or self._is_watched:
+        if call is None or is_over or self._is_watched:
             return
-        content, pulled = exchange.answer
+        content, pulled = exchange.answer or (None, ())
         outcome = Outcome(
-            content, pulled, call.principal.identity_arn, call.own_registry, told.outline, until
+            exchange.members,
+            content,
+            pulled,
+            call.principal.identity_arn,
+            call.own_registry,
+            told.outline,
+            until,
         )
         token = exchange.signature and exchange.signature.security_token
         long = (told.outline.middle, exchange.request.base_url, token or "")
