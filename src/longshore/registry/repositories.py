@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 # All that is AES256 shares one context: the bytes are alike, whoever holds them.
 AES256_CONTEXT = "aes256"
 
-IS_NAMED = (
+_IS_OF_REGISTRY = (
     schema.repositories.c.account == bindparam("account"),
     schema.repositories.c.region == bindparam("region"),
-    schema.repositories.c.name == bindparam("name"),
 )
+IS_NAMED = (*_IS_OF_REGISTRY, schema.repositories.c.name == bindparam("name"))
 """What tells one repository in a statement, by the parameters that `named` returns."""
 
 _NAMED = select(schema.repositories).where(*IS_NAMED)
@@ -53,14 +53,12 @@ _LOCK = Prepared(
 )
 _ALL = (
     select(schema.repositories)
-    .where(
-        schema.repositories.c.account == bindparam("account"),
-        schema.repositories.c.region == bindparam("region"),
-    )
+    .where(*_IS_OF_REGISTRY)
     .order_by(schema.repositories.c.name)
     .limit(bindparam("most"))
 )
 _AFTER = _ALL.where(schema.repositories.c.name > bindparam("after"))
+_COUNT = Prepared(select(func.count()).where(*_IS_OF_REGISTRY))
 _LIST, _LIST_AFTER = Prepared(_ALL), Prepared(_AFTER)
 _NAMES, _NAMES_AFTER = (
     Prepared(listing.with_only_columns(schema.repositories.c.name)) for listing in (_ALL, _AFTER)
@@ -159,9 +157,9 @@ def add(
         ).one()
     except IntegrityError:
         raise RepositoryAlreadyExists(name, registry.account) from None
-    # Not before: that a repository exists is told even where there is no room for it.
-    _check_count(context, tx, registry)
     repository = _repository(row)
+    # Not before: that a repository exists is told even where there is no room for it.
+    _check_count(context, tx, repository)
     resource_tags.write(tx, repository.id, tags)
     return repository
 
@@ -337,14 +335,13 @@ def _deletions(tx: Connection, repository: Repository, now: Millis) -> Iterator[
         yield shapes.image_deleted(repository.registry, now, repository.name, row.digest, row.name)
 
 
-def _check_count(context: Context, tx: Connection, registry: Registry) -> None:
-    most = context.limits.repositories_per_registry
-    count = tx.execute(
-        select(func.count()).where(
-            schema.repositories.c.account == registry.account,
-            schema.repositories.c.region == registry.region,
-        )
-    ).scalar_one()
+def _check_count(context: Context, tx: Connection, newest: Repository) -> None:
+    most, registry = context.limits.repositories_per_registry, newest.registry
+    # Ids are numbers from 1 on, each given once: there can't be more repositories anywhere than
+    # that. To count them would take longer with every repository of the registry.
+    if newest.id <= most:
+        return
+    count = _COUNT.value(tx, account=registry.account, region=registry.region)
     if count > most:
         raise LimitExceeded(
             f"The registry with id '{registry.account}' already has {count - 1} repositories, "
