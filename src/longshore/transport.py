@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
-from longshore.at_once import WHOLE_BODY, AnswersAtOnce, Deadline
+from longshore.at_once import WHOLE_BODY, AnswersAtOnce
+from longshore.deadline import Deadline
 from longshore.direct_body import WORTH_READING, DirectBody
 from longshore.file_sender import FileSender
 from longshore.parsed_body import ParsedBody

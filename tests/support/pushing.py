@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from longshore.errors import ImageAlreadyExists
 from longshore.names import Digest, Registry
-from longshore.registry import completion, images, layers, repositories, uploads
+from longshore.registry import completion, images, layers, repositories, upload_parts, uploads
 from longshore.registry.context import Caller
 from longshore.registry.mutability import TagMutability
 from longshore.registry.repositories import Encryption
@@ -50,7 +50,7 @@ def create_repository(
 def begin(context: Context, content: bytes, repository: str = REPOSITORY) -> Upload:
     """Upload bytes in one part; nothing makes a layer of them yet."""
     started = uploads.start(context, CALLER, REGISTRY, repository)
-    uploads.append_part(context, started, 0, len(content) - 1, content)
+    upload_parts.append_part(context, started, 0, len(content) - 1, content)
     return uploads.find(context, CALLER, REGISTRY, repository, started.id)
 
 

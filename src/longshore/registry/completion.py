@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from longshore.metadata.prepared import Record
     from longshore.names import Digest
     from longshore.registry.context import Caller, Context
-    from longshore.registry.uploads import Part, Upload
+    from longshore.registry.upload_parts import Part
+    from longshore.registry.uploads import Upload
 
 _END_UNCHANGED = Prepared(
     delete(schema.uploads).where(

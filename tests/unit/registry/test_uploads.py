@@ -28,10 +28,11 @@ from longshore.errors import (
     UploadNotFound,
 )
 from longshore.names import Digest, Registry
-from longshore.registry import completion, layers, repositories, uploads
+from longshore.registry import completion, layers, repositories, upload_parts, uploads
 from longshore.registry.context import Caller
 from longshore.registry.limits import MIB, Limits
-from longshore.registry.uploads import Part, UploadConflict
+from longshore.registry.upload_parts import Part
+from longshore.registry.uploads import UploadConflict
 from longshore.work.collector import Collector
 from tests.support.interruptions import before_statement
 from tests.support.pushing import (
@@ -74,7 +75,7 @@ def again(context: Context, upload: Upload) -> Upload:
 def append(context: Context, upload: Upload, *parts: bytes) -> Upload:
     for part in parts:
         upload = again(context, upload)
-        uploads.append_part(context, upload, upload.size, upload.size + len(part) - 1, part)
+        upload_parts.append_part(context, upload, upload.size, upload.size + len(part) - 1, part)
     return again(context, upload)
 
 
@@ -188,10 +189,10 @@ def test_a_cancelled_upload_is_gone_with_its_bytes(context: Context) -> None:
 
 def test_parts_follow_on_one_another_and_say_how_far_they_came(context: Context) -> None:
     upload = start(context)
-    assert uploads.append_part(context, upload, 0, 3, b"four") == 3
+    assert upload_parts.append_part(context, upload, 0, 3, b"four") == 3
     upload = again(context, upload)
     assert (upload.size, upload.parts) == (4, 1)
-    assert uploads.append_part(context, upload, 4, 8, b"bytes") == 8
+    assert upload_parts.append_part(context, upload, 4, 8, b"bytes") == 8
     upload = again(context, upload)
     assert (upload.size, upload.parts) == (9, 2)
 
@@ -216,7 +217,7 @@ def test_a_part_out_of_its_place_is_refused_and_changes_nothing(
 ) -> None:
     upload = append(small, start(small), b"four")
     with pytest.raises(InvalidLayerPart) as refusal:
-        uploads.append_part(small, upload, first, last, data)
+        upload_parts.append_part(small, upload, first, last, data)
     assert refusal.value.message == refused(upload, reason)
     assert refusal.value.members == {
         "registryId": ACCOUNT,
@@ -230,14 +231,14 @@ def test_a_part_out_of_its_place_is_refused_and_changes_nothing(
 
 def test_before_the_first_part_no_byte_is_valid(small: Context) -> None:
     with pytest.raises(InvalidLayerPart) as refusal:
-        uploads.append_part(small, start(small), 1, 4, b"1234")
+        upload_parts.append_part(small, start(small), 1, 4, b"1234")
     assert refusal.value.members["lastValidByteReceived"] == -1
 
 
 def test_parts_are_at_most_20_mebibytes(context: Context) -> None:
     upload = start(context)
     with pytest.raises(InvalidLayerPart) as refusal:
-        uploads.append_part(context, upload, 0, 20 * MIB, bytes(20 * MIB + 1))
+        upload_parts.append_part(context, upload, 0, 20 * MIB, bytes(20 * MIB + 1))
     assert "Layer parts must be at most 20971520 bytes in size" in refusal.value.message
 
 
@@ -495,7 +496,7 @@ def test_who_comes_while_somebody_writes_is_refused(context: Context) -> None:
     with Part(context, upload) as part:
         part.append(b" more")
         for attempt in (
-            partial(uploads.append_part, context, upload, 5, 9, b"other"),
+            partial(upload_parts.append_part, context, upload, 5, 9, b"other"),
             partial(completion.complete, context, CALLER, upload, Digest.of(b"bytes")),
         ):
             with pytest.raises(UploadConflict) as refusal:
@@ -514,7 +515,7 @@ def test_who_looked_before_the_last_part_is_refused(context: Context, *, is_stor
     before = begin(context, b"bytes")
     append(context, before, b" more")
     for attempt in (
-        partial(uploads.append_part, context, before, 5, 9, b"other"),
+        partial(upload_parts.append_part, context, before, 5, 9, b"other"),
         # It was all of the bytes when this one looked.
         partial(completion.complete, context, CALLER, before, Digest.of(b"bytes")),
     ):
@@ -541,7 +542,7 @@ def test_who_began_to_send_before_somebody_added_something_is_refused(
 
 def test_of_many_who_send_the_same_part_one_does(context: Context) -> None:
     upload = start(context)
-    send = partial(uploads.append_part, context, upload, 0, 4, b"bytes")
+    send = partial(upload_parts.append_part, context, upload, 0, 4, b"bytes")
     outcomes = at_once([outcome(send)] * 6)
     assert sorted(outcomes) == ["UploadConflict"] * 5 + ["done"]
     assert again(context, upload).size == 5

@@ -24,7 +24,14 @@ from longshore.errors import (
 from longshore.metadata import schema
 from longshore.metadata.database import Database
 from longshore.names import Digest
-from longshore.registry import completion, image_batches, layers, repositories, uploads
+from longshore.registry import (
+    completion,
+    image_batches,
+    layers,
+    repositories,
+    upload_parts,
+    uploads,
+)
 from longshore.registry.context import Retention
 from longshore.registry.image_batches import ImageId
 from longshore.work.collector import Collector, Garbage, Kind
@@ -146,7 +153,7 @@ def test_an_upload_that_was_left_alone_is_taken_with_its_bytes(
     ]
     assert list(context.blobs.uploads()) == [young.id]
     with pytest.raises(UploadNotFound):
-        uploads.append_part(context, old, 10, 13, b"more")
+        upload_parts.append_part(context, old, 10, 13, b"more")
     with pytest.raises(UploadNotFound):
         completion.complete(context, CALLER, old, Digest.of(b"half of it"))
 
@@ -415,7 +422,7 @@ def test_an_upload_that_goes_on_is_not_taken(context: Context, clock: FakeClock)
     run = Collector(context).run()
     taken = next(run).name
     [other] = [each for each in begun if each.id != taken]
-    uploads.append_part(context, other, 10, 13, b"more")
+    upload_parts.append_part(context, other, 10, 13, b"more")
     assert list(run) == []
     content = b"half of itmore"
     found = uploads.find(context, CALLER, REGISTRY, REPOSITORY, other.id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from longshore.api.ecr.calls import Call, Output, read_digest
 from longshore.errors import InvalidLayer
 from longshore.names import Digest
-from longshore.registry import completion, downloads, layers, uploads
+from longshore.registry import completion, downloads, layers, upload_parts, uploads
 
 if TYPE_CHECKING:
     from types_boto3_ecr import type_defs as ecr
@@ -76,7 +76,7 @@ def upload_layer_part(call: Call, request: ecr.UploadLayerPartRequestTypeDef) ->
     part = request["layerPartBlob"]
     if not isinstance(part, bytes):
         raise TypeError("the protocol decodes blobs to bytes")
-    last = uploads.append_part(
+    last = upload_parts.append_part(
         call.context, upload, request["partFirstByte"], request["partLastByte"], part
     )
     return _named(call, request) | {"uploadId": upload.id, "lastByteReceived": last}

@@ -15,13 +15,14 @@ from longshore.api.http import ClientDisconnected
 from longshore.api.oci.buffers import pages
 from longshore.api.workers import settled
 from longshore.registry import uploads
+from longshore.registry.upload_parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from longshore.api.oci.calls import Call
     from longshore.clock import Millis
-    from longshore.registry.uploads import Part, Upload
+    from longshore.registry.uploads import Upload
 
 Result = TypeVar("Result")
 
@@ -125,7 +126,7 @@ class _Reception(Generic[Result]):
 
     def _find_part(self) -> tuple[Part, int | None]:
         upload = self._find(self._began_at)
-        return uploads.Part(self._context, upload), self._announced(upload)
+        return Part(self._context, upload), self._announced(upload)
 
 
 async def _first_piece(

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from longshore.api.oci.calls import Call
     from longshore.clock import Millis
     from longshore.names import Digest
-    from longshore.registry.uploads import Part, Upload
+    from longshore.registry.upload_parts import Part
+    from longshore.registry.uploads import Upload
 
 
 async def start(call: Call) -> Response:

@@ -13,7 +13,8 @@ from longshore.api.workers import Workers
 from longshore.identity.principals import ANONYMOUS
 from longshore.names import Digest
 from longshore.registry import uploads
-from longshore.registry.uploads import Part, Upload, UploadConflict
+from longshore.registry.upload_parts import Part
+from longshore.registry.uploads import Upload, UploadConflict
 from tests.support.pushing import CALLER, REGISTRY, REPOSITORY, create_repository
 
 if TYPE_CHECKING:
