@@ -13,6 +13,8 @@ from longshore.registry import completion, downloads, layers, upload_parts, uplo
 if TYPE_CHECKING:
     from types_boto3_ecr import type_defs as ecr
 
+    from longshore.registry.uploads import Upload
+
 # What InitiateLayerUpload recommends (ECR answers 10 MiB and takes up to 20).
 PART_SIZE = 10 * 1024 * 1024
 DOWNLOAD_OPERATION = "DownloadLayer"
@@ -66,34 +68,22 @@ def initiate_layer_upload(call: Call, request: ecr.InitiateLayerUploadRequestTyp
 
 def upload_layer_part(call: Call, request: ecr.UploadLayerPartRequestTypeDef) -> Output:
     """UploadLayerPart."""
-    upload = uploads.find(
-        call.context,
-        call.caller,
-        call.registry(request.get("registryId")),
-        request["repositoryName"],
-        request["uploadId"],
-    )
+    upload = _upload(call, request)
     part = request["layerPartBlob"]
     if not isinstance(part, bytes):
         raise TypeError("the protocol decodes blobs to bytes")
     last = upload_parts.append_part(
         call.context, upload, request["partFirstByte"], request["partLastByte"], part
     )
-    return _named(call, request) | {"uploadId": upload.id, "lastByteReceived": last}
+    return _named(upload) | {"lastByteReceived": last}
 
 
 def complete_layer_upload(call: Call, request: ecr.CompleteLayerUploadRequestTypeDef) -> Output:
     """CompleteLayerUpload."""
-    upload = uploads.find(
-        call.context,
-        call.caller,
-        call.registry(request.get("registryId")),
-        request["repositoryName"],
-        request["uploadId"],
-    )
+    upload = _upload(call, request)
     digest = _layer_digest(call, request)
     completion.complete_in_parts(call.context, call.caller, upload, digest)
-    return _named(call, request) | {"uploadId": upload.id, "layerDigest": str(digest)}
+    return _named(upload) | {"layerDigest": str(digest)}
 
 
 def get_download_url_for_layer(
@@ -144,11 +134,18 @@ def _failure(text: str) -> Output:
     }
 
 
-def _named(
+def _upload(
     call: Call,
     request: ecr.UploadLayerPartRequestTypeDef | ecr.CompleteLayerUploadRequestTypeDef,
-) -> Output:
+) -> Upload:
+    registry = call.registry(request.get("registryId"))
+    name, upload_id = request["repositoryName"], request["uploadId"]
+    return uploads.find(call.context, call.caller, registry, name, upload_id)
+
+
+def _named(upload: Upload) -> Output:
     return {
-        "registryId": call.registry(request.get("registryId")).account,
-        "repositoryName": request["repositoryName"],
+        "registryId": upload.registry.account,
+        "repositoryName": upload.repository,
+        "uploadId": upload.id,
     }
