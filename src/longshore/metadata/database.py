@@ -27,6 +27,7 @@ from longshore.metadata.sqlite_transactions import (
     ReadingAtOnce,
     Writing,
 )
+from longshore.metadata.write_lock import WriteLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,7 @@ class Database:
             if self.is_sqlite
             else _postgresql_engine(self.url, connections)
         )
-        # Waiting here is fair and cheap; waiting in SQLite is polling.
-        self._writer = threading.Lock()
+        self._writer = WriteLock(Path(str(self.url.database)))
         self._journal = Journal(Path(f"{self.url.database}-wal"))
         self._connections = Connections(self._engine)
         self._at_once: _DatabaseAtOnce | None = None
@@ -165,6 +165,7 @@ class Database:
         if self._at_once is not None:
             self._at_once.close()
         self._connections.close()
+        self._writer.close()
 
 
 class _JoinedDatabase(Database):

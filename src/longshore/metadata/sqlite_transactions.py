@@ -11,13 +11,13 @@ from longshore.metadata.prepared import commit, execute_text, rollback
 
 if TYPE_CHECKING:
     import sqlite3
-    import threading
     from types import TracebackType
 
     from sqlalchemy import Connection
     from sqlalchemy.engine import Engine
 
     from longshore.metadata.journal import Journal
+    from longshore.metadata.write_lock import WriteLock
 
 POOL_SIZE = 20
 """How many connections are kept."""
@@ -145,7 +145,7 @@ class Writing(Reading):
     def __init__(
         self,
         connections: Connections,
-        writer: threading.Lock,
+        writer: WriteLock,
         journal: Journal,
         *,
         durable: bool,
