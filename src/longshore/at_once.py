@@ -121,6 +121,8 @@ class AnswersAtOnce(HttpToolsProtocol):
         self._is_at_rest = True
         # Whether the answer that is being sent is the last thing that the client has asked for.
         self._is_last = False
+        # Whether the next answer is the last one on this connection.
+        self._is_leaving = False
         self._idle = Deadline(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,11 +193,17 @@ class AnswersAtOnce(HttpToolsProtocol):
         A request that has come and waits to be read is answered: its client would see the
         connection reset, and couldn't know whether it may be sent again.
         """
-        client = self.transport.get_extra_info("socket")
-        if not self.transport.is_closing() and _has_bytes(client.fileno()):
+        if not self.transport.is_closing() and self.has_unread():
             self._idle.set()
         else:
             super().timeout_keep_alive_handler()
+
+    def has_unread(self) -> bool:
+        """Tell whether bytes have come that nobody has read yet."""
+        client = self.transport.get_extra_info("socket")
+        count = array("i", [0])
+        ioctl(client.fileno(), FIONREAD, count)
+        return count[0] > 0
 
     def _can_put_off(self) -> bool:
         newest = cast("RequestResponseCycle | None", self.cycle)
@@ -228,6 +236,8 @@ class AnswersAtOnce(HttpToolsProtocol):
             keep_alive=True,
             on_response=self.on_response_complete,
         )
+        if self._is_leaving:
+            make_last(cycle)
         cycle.body = bytearray(self._body)
         cycle.more_body = not self._is_whole
         cycle.message_event.set()
@@ -296,13 +306,18 @@ class AnswersAtOnce(HttpToolsProtocol):
 
     def _write(self, status: int, lines: bytes, body: bytes | FilePiece) -> Any:  # noqa: ANN401 - an application of ASGI
         """Send an answer, or return the application of ASGI that sends what is left of it."""
+        if self._is_leaving:
+            lines += b"connection: close\r\n"
         head = self.head(status, lines)
         if isinstance(body, bytes):
             self.transport.write(head + body)
         elif (left := self.write_file(head, body)) is not None:
             return left
         self.server_state.total_requests += 1
-        self._idle.set()
+        if self._is_leaving:
+            self.transport.close()
+        else:
+            self._idle.set()
         return None
 
     def write_file(self, head: bytes, piece: FilePiece) -> Any:  # noqa: ANN401 - an application of ASGI
@@ -320,6 +335,13 @@ class AnswersAtOnce(HttpToolsProtocol):
         """Return the head of an answer with these headers and those that all answers have."""
         common = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         return b"".join((STATUS_LINE[status], *common, lines, b"\r\n"))
+
+
+def make_last(cycle: RequestResponseCycle) -> None:
+    """Let a connection end with this answer, which says so if it hasn't begun."""
+    if cycle.keep_alive and not cycle.response_started:
+        cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
+    cycle.keep_alive = False
 
 
 class Rest:
@@ -345,13 +367,6 @@ class Rest:
                 self._waits_for = step()
             except StopIteration as ended:
                 return cast("Answer", ended.value)
-
-
-def _has_bytes(descriptor: int) -> bool:
-    """Tell whether bytes have come that nobody has read."""
-    count = array("i", [0])
-    ioctl(descriptor, FIONREAD, count)
-    return count[0] > 0
 
 
 async def _nothing_more() -> dict[str, Any]:

@@ -115,7 +115,7 @@ def prepare(settings: Settings) -> Start:
     from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
     from longshore.operations import rates  # noqa: PLC0415
 
-    _check_certificate(settings)
+    check_certificate(settings)
     _check_traces(settings)
     try:
         rates(settings.limits)
@@ -262,13 +262,22 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger("longshore.access").setLevel(logging.WARNING)
 
 
-def _check_certificate(settings: Settings) -> None:
+def check_certificate(settings: Settings) -> None:
+    """Refuse a certificate and a key that nobody could speak TLS with.
+
+    Raises:
+        CannotStart: the settings name such.
+    """
     if settings.tls_certificate is None:
         return
     files = f"tls_certificate {settings.tls_certificate} and tls_key {settings.tls_key}"
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except ssl.SSLError as error:
+        raise CannotStart(
+            f"{files} can't be used: one of them isn't PEM, or they don't belong together."
+        ) from error
     except OSError as error:
         raise CannotStart(f"{files} can't be used: {error.strerror}.") from error
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import resource
+import signal
 import socket
 from contextlib import suppress
 from functools import partial
@@ -12,19 +15,25 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from longshore.assembly import Apis, counting_rows, create_app
-from longshore.server import CannotStart, configure_logging, limits_of
-from longshore.supervision import NobodyServes, Supervisor
+from longshore.server import CannotStart, check_certificate, configure_logging, limits_of
+from longshore.supervision import REPLACED, NobodyServes, Supervisor, has_terminal
 from longshore.transport import Patience, http_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from longshore.lifespan import Lifespan
     from longshore.metrics.shared import SharedRows
     from longshore.settings import Settings
+    from longshore.transport import Connection
 
 _GRACEFUL_SECONDS = 15
+# How long those may still ask something who have a connection that is theirs no longer.
+_LEAVE_SECONDS = 2
 _BACKLOG = 2048
+
+_log = logging.getLogger(__name__)
 
 
 def listen(settings: Settings) -> tuple[socket.socket, Settings]:
@@ -62,12 +71,14 @@ def run(settings: Settings, taken: socket.socket) -> None:
     apis = Apis.load(limits_of(settings))
     serve = partial(_serve, settings, counting_rows(settings), apis, taken)
     if settings.processes == 1:
-        serve(_nobody_is_told)
+        serve()
         return
     # What has been loaded stays, and looking for garbage among it would be writing on shared pages.
     gc.freeze()
     try:
-        Supervisor(serve, settings.processes, taken.close).run()
+        Supervisor(
+            serve, settings.processes, taken.close, may_replace=partial(_has_certificate, settings)
+        ).run()
     except NobodyServes as error:
         raise CannotStart("No server process comes to serve; see above for the reason.") from error
 
@@ -100,9 +111,9 @@ def _serve(
     rows: SharedRows,
     apis: Apis,
     taken: socket.socket,
-    ready: Callable[[], None],
+    ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serve, as the only process or one of several, and tell when it begins."""
+    """Serve, as one of several processes that tells when it begins, or as the only one."""
     # A process that isn't forked begins with nothing: not even with a log.
     configure_logging(settings)
 
@@ -114,23 +125,71 @@ def _serve(
 
     # uvicorn ends as if nobody had waited for the interrupt, which a shell and click would tell.
     with suppress(KeyboardInterrupt):
-        _Server(uvicorn_config(make, settings), ready).run(sockets=[taken])
+        config = uvicorn_config(make, settings)
+        hears = None if ready is not None else partial(_hang_up, settings, has_terminal())
+        _Server(config, ready, hears).run(sockets=[taken])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which tells when it answers."""
+    """uvicorn's server, which tells when it answers.
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    Args:
+        config: uvicorn's.
+        ready: is called then.
+        hang_up: is called with the server at SIGHUP, if nobody else is there to hear of it.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None] | None,
+        hang_up: Callable[[uvicorn.Server], None] | None,
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._hang_up = hang_up
+        self._leave: asyncio.Future[None]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        hear = asyncio.get_running_loop().add_signal_handler
+        hear(REPLACED, self._begin_to_take_leave)
+        # nohup(1) has hangups ignored, and means it.
+        if self._hang_up is not None and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            hear(signal.SIGHUP, self._hang_up, self)
         await super().startup(sockets)
-        self._ready()
+        if self._ready is not None:
+            self._ready()
+
+    def _begin_to_take_leave(self) -> None:
+        self._leave = asyncio.ensure_future(self._take_leave())
+
+    async def _take_leave(self) -> None:
+        """Leave new connections to other processes, and end when those that there are may know."""
+        for server in self.servers:
+            server.close()
+        for connection in self.server_state.connections:
+            cast("Connection", connection).take_leave()
+        await asyncio.sleep(_LEAVE_SECONDS)
+        self.should_exit = True
 
 
-def _nobody_is_told() -> None:
-    """Do nothing when the only process of a server begins to serve."""
+def _hang_up(settings: Settings, is_terminals: bool, server: uvicorn.Server) -> None:  # noqa: FBT001 - for `partial`
+    """Do what SIGHUP asks of the only process of a server, which may belong to a terminal."""
+    if is_terminals:
+        server.should_exit = True
+    elif server.config.ssl is not None and _has_certificate(settings):
+        # Connections that there are keep the one that they began with.
+        server.config.ssl.load_cert_chain(cast("Path", settings.tls_certificate), settings.tls_key)
+
+
+def _has_certificate(settings: Settings) -> bool:
+    """Tell whether a server that begins now could use its certificate, if it is to have one."""
+    try:
+        check_certificate(settings)
+    except CannotStart as error:
+        _log.error("nothing is read anew, and the certificate stays what it was: %s", error)
+        return False
+    return True
 
 
 def _raise_descriptor_limit() -> None:

@@ -31,6 +31,9 @@ Method: TypeAlias = Literal["fork", "spawn"]
 METHOD: Final[Method] = "fork" if sys.platform == "linux" else "spawn"
 """How processes come to be."""
 
+REPLACED: Final = signal.SIGUSR1
+"""The signal that tells a process to end which another one has taken the place of."""
+
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LONGEST_PAUSE_SECONDS = 60
 _MOST_FAILED_STARTS = 5
@@ -51,20 +54,28 @@ class Supervisor:
     others end as well.
 
     Args:
-        serve: serves until SIGTERM or SIGINT, in a process of its own; it calls what it is handed
-            as soon as it answers clients.
+        serve: serves until SIGTERM, SIGINT or `REPLACED`, in a process of its own; it calls what it
+            is handed as soon as it answers clients.
         count: how many processes there are to be.
         ending: is called in this process when the end begins.
         method: how processes come to be; unless they are forked, `serve` is pickled.
+        may_replace: is called at SIGHUP, and says whether new processes could serve.
     """
 
     def __init__(
-        self, serve: Serve, count: int, ending: Callable[[], None], method: Method = METHOD
+        self,
+        serve: Serve,
+        count: int,
+        ending: Callable[[], None],
+        method: Method = METHOD,
+        *,
+        may_replace: Callable[[], bool] = lambda: True,
     ) -> None:
         self._serve = serve
         self._count = count
         self._ending = ending
         self._method = method
+        self._may_replace = may_replace
         self._lifeline = Lifeline()
         self._processes: list[_Process] = []
         self._is_ending = False
@@ -77,15 +88,16 @@ class Supervisor:
         Raises:
             NobodyServes: none came to serve, or none did in the place of the last one.
         """
-        has_terminal = _has_terminal()
+        is_terminals = has_terminal()
         with _heard_signals() as signals:
             self._start_missing()
             while self._processes or not self._is_ending:
                 news = [process.news for process in self._processes]
                 ready = wait([signals, *news], self._seconds_to_next_start())
                 for number in _read(signals) if signals in ready else ():
-                    if number == signal.SIGHUP and not has_terminal:
-                        self._replace_all()
+                    if number == signal.SIGHUP and not is_terminals:
+                        if self._may_replace():
+                            self._replace_all()
                     else:
                         self._end(number)
                 for process in [each for each in self._processes if each.news in ready]:
@@ -119,7 +131,7 @@ class Supervisor:
         self._failed_starts = 0
         outdated = (each for each in self._processes if each.is_outdated and not each.is_ending)
         if process := next(outdated, None):
-            process.end(signal.SIGTERM)
+            process.end(REPLACED)
 
     def _ended(self, process: _Process) -> None:
         self._processes.remove(process)
@@ -141,6 +153,8 @@ class Supervisor:
         self._next_start = time.monotonic() + pause
 
     def _replace_all(self) -> None:
+        # Whoever asks has mended what there was to mend.
+        self._failed_starts, self._next_start = 0, 0.0
         for process in self._processes:
             process.is_outdated = True
 
@@ -266,7 +280,8 @@ def _read(signals: int) -> Iterable[int]:
     return os.read(signals, 1_024)
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
+    """Tell whether this process belongs to a terminal, whose end a SIGHUP then tells."""
     try:
         os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
     except OSError:

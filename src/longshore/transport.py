@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
-from longshore.at_once import WHOLE_BODY, AnswersAtOnce
+from longshore.at_once import WHOLE_BODY, AnswersAtOnce, make_last
 from longshore.deadline import Deadline
 from longshore.direct_body import WORTH_READING, DirectBody
 from longshore.file_sender import FileSender
@@ -150,15 +150,27 @@ class Connection(AnswersAtOnce):
         elif not (self._idle.is_set or self._head_due.is_set or self._is_in_request()):
             self._head_due.set()
 
+    def take_leave(self) -> None:
+        """Answer one more request, and tell the client that it is the last one here."""
+        self._is_leaving = True
+        if self._is_in_request():
+            make_last(self.cycle)
+
     def shutdown(self) -> None:
-        """Begin no further answer; those that would never end are told to."""
-        super().shutdown()
+        """Begin no further answer but to what has come; those that would never end are told to."""
         self._stopping.set()
+        if self.transport.is_closing():
+            return
+        self.take_leave()
+        if self._is_in_request() or not (self._is_put_off or self.has_unread()):
+            super().shutdown()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
         self.begin_request()
         super().on_headers_complete()
+        if self._is_leaving and not self._is_put_off and self._is_in_request():
+            make_last(self.cycle)
 
     def begin_request(self) -> None:
         """Take note that the head of a request is there."""

@@ -10,7 +10,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,7 +139,7 @@ def test_the_first_start_is_told_once_and_every_process_serves(unharmed: Process
 
     assert answered == {401}
     assert len(unharmed.serving()) == 2
-    for line in ("is listening on", "its secret, shown this once", "aws ecr create-repository"):
+    for line in ("is listening on", "its secret is in", "aws ecr create-repository"):
         assert log.count(line) == 1
     assert server.read_administrator(Settings(data=unharmed.data)) is not None
 
@@ -212,18 +214,44 @@ def test_a_request_in_progress_is_answered_before_the_end(
 
 def test_a_hangup_gives_new_processes_without_a_gap(processes: Processes) -> None:
     before = processes.serving()
-    os.kill(processes.supervisor, signal.SIGHUP)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while processes.serving() & before:
-        assert processes.status() == 401
-        assert time.monotonic() < deadline
+    is_over = threading.Event()
+
+    def ask_on_one_connection_after_the_other() -> int:
+        answered = 0
+        with closing(processes.connection()) as connection:
+            while not is_over.is_set():
+                # The client opens another connection where an answer was the last one on its own.
+                connection.request("GET", "/v2/")
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 401
+                answered += 1
+        return answered
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(ask_on_one_connection_after_the_other) for _ in range(4)]
+        try:
+            os.kill(processes.supervisor, signal.SIGHUP)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while processes.serving() & before:
+                # One that is opened for each request isn't cut off either.
+                with closing(processes.connection()) as connection:
+                    connection.request("GET", "/v2/")
+                    assert connection.getresponse().status == 401
+                assert time.monotonic() < deadline
+        finally:
+            is_over.set()
+        assert all(client.result() for client in clients)
     assert len(processes.serving()) == 2
     assert processes.status() == 401
 
 
-def test_a_hangup_lets_a_new_certificate_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_hangup_lets_a_new_certificate_be_read(tmp_path: Path, workers: int) -> None:
     file = str(write_certificate(tmp_path))
-    processes = Processes(tmp_path, "--tls-certificate", file, "--tls-key", file)
+    processes = Processes(
+        tmp_path, "--tls-certificate", file, "--tls-key", file, "--workers", str(workers)
+    )
 
     def shown() -> bytes | None:
         """Return the certificate that clients are shown, if anybody shows one."""
@@ -247,9 +275,30 @@ def test_a_hangup_lets_a_new_certificate_be_read(tmp_path: Path) -> None:
     try:
         processes.spawn()
         await_certificate()
+        before = shown()
+        Path(file).write_text("no certificate", encoding="ascii")
+        os.kill(processes.supervisor, signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (log := processes.log.read_text()).count("nothing is read anew") == 0:
+            assert time.monotonic() < deadline
+        assert shown() == before
         write_certificate(tmp_path)
         os.kill(processes.supervisor, signal.SIGHUP)
         await_certificate()
+    finally:
+        processes.put_away()
+    assert "Traceback" not in log
+
+
+def test_a_hangup_does_no_harm_to_a_server_of_one_process(tmp_path: Path) -> None:
+    processes = Processes(tmp_path, "--workers", "1")
+    try:
+        processes.start()
+        with closing(processes.connection()) as connection:
+            connection.connect()
+            os.kill(processes.supervisor, signal.SIGHUP)
+            connection.request("GET", "/v2/")
+            assert connection.getresponse().status == 401
     finally:
         processes.put_away()
 
@@ -291,7 +340,7 @@ def test_servers_that_begin_in_a_new_directory_at_once_agree(tmp_path: Path) -> 
             while not each._answers():
                 assert not each._has_ended(), each.log.read_text()
                 assert time.monotonic() < deadline
-        assert tmp_path.joinpath("server.log").read_text().count("shown this once") == 1
+        assert tmp_path.joinpath("server.log").read_text().count("its secret is in") == 1
     finally:
         for each in both:
             each.put_away()

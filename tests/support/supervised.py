@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from longshore.supervision import NobodyServes, Supervisor
+from longshore.supervision import REPLACED, NobodyServes, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +42,13 @@ def serve(home: Path, ready: Callable[[], None]) -> None:
     def stop(number: int, _: object) -> None:
         if number == signal.SIGINT:
             interrupts.append(number)
-        if number == signal.SIGTERM or len(interrupts) > 1:
+        if number in {signal.SIGTERM, REPLACED} or len(interrupts) > 1:
             raise SystemExit
 
     try:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        signal.signal(REPLACED, stop)
         tell("begins")
         ready()
         tell("began")

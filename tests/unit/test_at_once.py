@@ -267,28 +267,68 @@ def test_who_says_nothing_after_an_answer_is_left(start: Any, body: bytes, answe
         assert read_all(client) == b""
 
 
-def test_who_asks_in_the_last_moment_is_answered(app: App, start: Any) -> None:
+def served_end(served: Served, client: socket.socket) -> Any:
+    """Return the connection that a server has with a client."""
+    connections = served.server.server_state.connections
+    [found] = [each for each in connections if each.client == client.getsockname()]
+    return found
+
+
+@pytest.mark.parametrize("end", ["timeout_keep_alive_handler", "shutdown"])
+def test_who_asks_in_the_last_moment_is_answered(app: App, start: Any, end: str) -> None:
     served = start()
     with served.connect() as client, served.connect() as other:
         assert ask(client) == b"once:"
-        [idle] = [
-            connection
-            for connection in served.server.server_state.connections
-            if connection.client == client.getsockname()
-        ]
+        idle = served_end(served, client)
 
-        def ask_and_let_time_run_out() -> None:
+        def ask_before_the_end() -> None:
             client.sendall(request("Content-Length: 4", method="POST") + b"late")
             assert select([idle.transport.get_extra_info("socket")], [], [], LONG)[0]
-            idle.timeout_keep_alive_handler()
+            getattr(idle, end)()
 
-        app.meanwhile = ask_and_let_time_run_out
+        app.meanwhile = ask_before_the_end
         assert ask(other, path="/meanwhile") == b"once:"
         assert read_answer(client) == b"once:late"
 
-        app.meanwhile = idle.timeout_keep_alive_handler
+    with served.connect() as client, served.connect() as other:
+        assert ask(client, b"c") == b"once:c"
+        app.meanwhile = getattr(served_end(served, client), end)
         assert ask(other, b"b", path="/meanwhile") == b"once:b"
         assert read_all(client) == b""
+
+
+@pytest.mark.parametrize("path", ["/", "/again", "/known", "/wait", "/pieces", "/task"])
+def test_who_is_taken_leave_of_hears_so_with_one_more_answer(
+    app: App, start: Any, path: str
+) -> None:
+    served = start()
+    with served.connect() as client, served.connect() as other:
+        asked = request(path=path)
+        client.sendall(asked)
+        before = read_answer(client)
+        app.meanwhile = served_end(served, client).take_leave
+        ask(other, path="/meanwhile")
+        # Nobody else is.
+        assert ask(other) == b"once:"
+
+        client.sendall(asked)
+        last = read_all(client)
+    head, _, body = last.partition(b"\r\n\r\n")
+    assert head.lower().split(b"\r\n").count(b"connection: close") == 1
+    assert body in {before, b"again"}
+
+
+def test_who_is_in_the_middle_of_asking_is_answered_before_the_leave(app: App, start: Any) -> None:
+    served = start()
+    with served.connect() as client, served.connect() as other:
+        client.sendall(request("Content-Length: 2", method="POST") + b"a")
+        ask(other)
+        app.meanwhile = served_end(served, client).shutdown
+        ask(other, path="/meanwhile")
+        client.sendall(b"b")
+        last = read_all(client)
+    assert b"\r\nconnection: close\r\n" in last
+    assert last.endswith((b"task:ab", b"once:ab"))
 
 
 @pytest.mark.parametrize(("body", "answer"), [(b"b", b"once:b"), (b"a", b"again")])

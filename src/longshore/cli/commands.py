@@ -215,6 +215,8 @@ def opened_store(settings: Settings) -> Iterator[Context]:
 
 
 def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the server isn't loaded yet
+    from longshore.server import credentials_file  # noqa: PLC0415
+
     command = "longshore" if shutil.which("longshore") else shlex.quote(sys.argv[0])
     options = shlex.join(
         word
@@ -228,14 +230,23 @@ def _welcome(settings: Settings, start: Any) -> None:  # noqa: ANN401 - the serv
     click.echo(f"  registry    account {settings.account}, region {settings.region}")
     if start.is_first:
         click.echo(f"  new access key of the administrator: {start.administrator.id}")
-        click.echo(f"  its secret, shown this once:         {start.administrator.secret}")
+        if sys.stdout.isatty():
+            click.echo(f"  its secret, shown this once:         {start.administrator.secret}")
+        else:
+            # What isn't a terminal is a log, sooner or later.
+            click.echo(f"  its secret is in {credentials_file(settings)}")
     click.echo("In another shell:")
     click.echo(f'  eval "$({environment})"')
     click.echo("  aws ecr create-repository --repository-name demo/app")
+    registry = settings.address.partition("//")[2]
+    if settings.behind_tls:
+        # Not even a login here would be of use: what it is for is asked for by TLS.
+        registry = f"{settings.account}.dkr.ecr.{settings.region}.{settings.domain or '<domain>'}"
     click.echo(
-        "  aws ecr get-login-password | docker login --username AWS --password-stdin "
-        f"{settings.address.partition('//')[2]}"
+        f"  aws ecr get-login-password | docker login --username AWS --password-stdin {registry}"
     )
+    if settings.behind_tls and settings.domain is None:
+        click.echo("  (the proxy's name is told with --domain)")
     sys.stdout.flush()
 
 

@@ -75,7 +75,7 @@ class Database:
             if self.is_sqlite
             else _postgresql_engine(self.url, connections)
         )
-        self._writer = WriteLock(Path(str(self.url.database)))
+        self._writer = WriteLock(Path(f"{self.url.database}-lock"))
         self._journal = Journal(Path(f"{self.url.database}-wal"))
         self._connections = Connections(self._engine)
         self._at_once: _DatabaseAtOnce | None = None

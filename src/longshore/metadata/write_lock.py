@@ -20,12 +20,12 @@ class WriteLock:
     """Lets one thread of one process write into a database at a time.
 
     Args:
-        file: the database. The lock is one of its directory's, for to open and close the file would
-            drop the locks that SQLite has on it in this process.
+        file: what is locked, and made where it isn't there. It can't be the database itself: to
+            close a descriptor of that would drop the locks that SQLite has on it in this process.
     """
 
     def __init__(self, file: Path) -> None:
-        self._directory = file.parent
+        self._file = file
         self._of_threads = threading.Lock()
         self._descriptor: int | None = None
 
@@ -34,7 +34,7 @@ class WriteLock:
         self._of_threads.acquire()
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = _open(self._file)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         except BaseException:
             self._of_threads.release()
@@ -54,3 +54,7 @@ class WriteLock:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
+
+
+def _open(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from longshore.registry.context import Context
+
+
+# The leader of a session that has a terminal.
+IN_TERMINAL = """
+import os, runpy
+os.login_tty(0)
+runpy.run_module("longshore", run_name="__main__")
+"""
 
 
 def run(*words: str | Path) -> Result:
@@ -266,12 +277,14 @@ def test_completion_knows_its_shells() -> None:
 
 
 class Served:
-    """`longshore serve` as a person runs it, until it is interrupted."""
+    """`longshore serve` as a person or a service runs it, until it is interrupted."""
 
-    def __init__(self, *words: str | Path, **variables: str) -> None:
+    def __init__(
+        self, *words: str | Path, terminal: int = subprocess.PIPE, **variables: str
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "longshore", "serve", "--listen", "127.0.0.1:0", *words],
-            stdout=subprocess.PIPE,
+            stdout=terminal,
             stderr=subprocess.PIPE,
             text=True,
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables},
@@ -292,10 +305,10 @@ class Served:
         """End it; return its exit code and all else that it printed."""
         self._process.terminate()
         out, err = self._process.communicate(timeout=60)
-        return self._process.returncode, out + err
+        return self._process.returncode, (out or "") + err
 
 
-def test_the_first_start_shows_the_key_once_and_keeps_it_private(tmp_path: Path) -> None:
+def test_the_first_start_tells_the_key_once_and_keeps_it_private(tmp_path: Path) -> None:
     data = tmp_path / "made" / "by the start"
 
     first = Served("--data", data, "--region", "eu-west-1")
@@ -310,7 +323,9 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(tmp_path: Path)
     administrator = server.read_administrator(Settings(data=data))
     assert administrator is not None
     assert f"new access key of the administrator: {administrator.id}\n" in welcome
-    assert f"its secret, shown this once:         {administrator.secret}\n" in welcome
+    # What isn't a terminal is a log, for all that the server knows.
+    assert f"its secret is in {data / 'credentials'}\n" in welcome
+    assert administrator.secret not in welcome
     assert f"  data        {data}\n" in welcome
     assert "  registry    account 000000000000, region eu-west-1\n" in welcome
     assert (code, rest) in {(0, ""), (-15, "")}
@@ -328,6 +343,54 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(tmp_path: Path)
     assert "secret" not in again
     assert administrator.id not in again
     assert server.read_administrator(Settings(data=data)) == administrator
+
+
+def test_a_terminal_is_shown_the_secret(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    served = Served("--data", tmp_path, terminal=theirs)
+    os.close(theirs)
+    with os.fdopen(ours, encoding="utf-8") as terminal:
+        shown = next(line for line in terminal if "secret" in line)
+        served.interrupt()
+    administrator = server.read_administrator(Settings(data=tmp_path))
+    assert administrator is not None
+    assert shown == f"  its secret, shown this once:         {administrator.secret}\n"
+
+
+def test_a_server_of_one_process_ends_with_its_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = ["serve", "--workers", "1", "--listen", "127.0.0.1:0", "--data", str(tmp_path)]
+    with subprocess.Popen([sys.executable, "-c", IN_TERMINAL, *words], stdin=theirs) as process:
+        os.close(theirs)
+        with os.fdopen(ours, encoding="utf-8") as terminal:
+            [port] = next(filter(None, (re.findall(r"localhost:(\d+)", line) for line in terminal)))
+            # Who answers hears of hangups, too.
+            with closing(HTTPConnection("127.0.0.1", int(port), timeout=60)) as client:
+                client.request("GET", "/v2/")
+                assert client.getresponse().status == 401
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "registry"),
+    [
+        ((), "localhost:{port}"),
+        (("--behind-tls", "--domain", "r.example"), "000000000000.dkr.ecr.us-east-1.r.example"),
+        (("--behind-tls",), "000000000000.dkr.ecr.us-east-1.<domain>"),
+    ],
+)
+def test_the_login_is_one_that_can_push(
+    tmp_path: Path, options: tuple[str, ...], registry: str
+) -> None:
+    served = Served("--data", tmp_path, *options)
+    welcome = served.read_welcome()
+    served.interrupt()
+    match = re.search(r"listening on .*:(\d+)$", welcome, re.MULTILINE)
+    assert match
+    assert welcome.endswith(f" --password-stdin {registry.format(port=match[1])}\n")
 
 
 def test_the_command_for_the_other_shell_is_the_one_that_works_there(tmp_path: Path) -> None:
