@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ class Trail:
     processes write: it outlives the process, though not a power cut. What can't be written is
     told of in the server's log, and the answer to the request stays what it is.
 
+    Of a record that a full disk cuts short nothing stays but a blank line. Whoever was cut short
+    makes it one, where the piece is: so it doesn't matter what others have appended meanwhile, nor
+    that the disk is full. A process that is killed as it writes may leave a piece, too: the kernel
+    stops between two pages of the file. Whoever opens the file after that begins a new line. Who
+    has it open already doesn't look, which would take a system call for each record: its next one
+    may stand behind the piece, on the same line.
+
     Args:
         file: the file, or None for no file. When it is full it gets the suffix `.1`, the one that
             had that gets `.2`, and so on.
@@ -51,6 +58,9 @@ class Trail:
         self._descriptor: int | None = None
         # Device and number of the file that is open.
         self._opened = (0, 0)
+        # What a full disk has left of lines in the file that is open: where, and how many bytes.
+        self._pieces: list[tuple[int, int]] = []
+        # Whether the file, as far as is known, ends amid a line.
         self._is_torn = False
         self._lock = threading.Lock()
 
@@ -91,6 +101,8 @@ class Trail:
                 if self._is_full(file, line):
                     self._rotate(file)
             self._size(file)
+        if self._pieces:
+            self._blank()
         if self._is_torn:
             # Half a line is at its end, and nobody can read one that begins in the middle of it.
             line = b"\n" + line
@@ -98,7 +110,30 @@ class Trail:
         written = os.write(cast("int", self._descriptor), line)
         self._is_torn = written < len(line)
         if self._is_torn:
+            self._withdraw(written)
             raise OSError(f"{file} took {written} of {len(line)} bytes")
+
+    def _withdraw(self, length: int) -> None:
+        """Blank the piece of a line that was just written, at once or before the next line."""
+        # A pipe has no place that could be written again.
+        with suppress(OSError):
+            end = os.lseek(cast("int", self._descriptor), 0, os.SEEK_CUR)
+            self._pieces.append((end - length, length))
+            self._blank()
+
+    def _blank(self) -> None:
+        """Make a blank line of each piece that is left, as far as the disk lets that be done.
+
+        To cut the file off there would take with it what others have appended since.
+        """
+        descriptor = cast("int", self._descriptor)
+        with suppress(OSError), _anywhere(descriptor):
+            while self._pieces:
+                start, length = self._pieces[-1]
+                if os.pwrite(descriptor, b" " * (length - 1) + b"\n", start) < length:
+                    return
+                self._pieces.pop()
+            self._is_torn = False
 
     def _is_full(self, file: Path, line: bytes) -> bool:
         size = self._size(file)
@@ -126,6 +161,7 @@ class Trail:
         self._descriptor = os.open(file, flags, _READABLE_BY_OWNER)
         found = os.fstat(self._descriptor)
         self._opened = found.st_dev, found.st_ino
+        self._is_torn = found.st_size > 0 and not _ends_a_line(file, found.st_size)
         return found.st_size
 
     def _rotate(self, file: Path) -> None:
@@ -140,8 +176,34 @@ class Trail:
 
     def _forget(self) -> None:
         if self._descriptor is not None:
+            if self._pieces:
+                self._blank()
+            self._pieces.clear()
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def _anywhere(descriptor: int) -> Iterator[None]:
+    """Let a file that is open for appending be written anywhere; nobody else may use it then."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_APPEND)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+
+
+def _ends_a_line(file: Path, size: int) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        # It may be writable and no more. A line's end too many does no harm.
+        return False
+    try:
+        return os.pread(descriptor, 1, size - 1) == b"\n"
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -284,8 +284,8 @@ class Runner:
             _log.error("job %d (%s) is dead: %s", job.id, job.kind, _told(error), exc_info=error)
         else:
             _log.warning(
-                "job %d (%s) failed and will be tried again in %d s: %s",
-                *(job.id, job.kind, (due_at - now) // SECOND, _told(error)),
+                "job %d (%s) failed and will be tried again in %.1f s: %s",
+                *(job.id, job.kind, (due_at - now) / SECOND, _told(error)),
             )
 
 

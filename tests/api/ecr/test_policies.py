@@ -207,6 +207,27 @@ def test_a_registry_policy_opens_every_repository(stage: Stage) -> None:
         ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
 
 
+def test_an_action_that_no_operation_needs_has_no_effect(stage: Stage) -> None:
+    guest = Person.invite(stage.server, OTHER_ACCOUNT)
+    guest.may(allow("ecr:*"))
+    ecr, name = stage.server.ecr, stage.name
+    request = {"registryId": ACCOUNT, "repositoryName": name}
+    statement = {"Effect": "Allow", "Principal": {"AWS": OTHER_ACCOUNT}, "Action": "ecr:Foo"}
+
+    ecr.set_repository_policy(repositoryName=name, policyText=policy(statement))
+    assert '"ecr:Foo"' in ecr.get_repository_policy(repositoryName=name)["policyText"]
+    assert is_denied(guest.call("ListImages", request))
+
+    everything = statement | {"Action": "ecr:*"}
+    denied = statement | {"Effect": "Deny"}
+    ecr.set_repository_policy(repositoryName=name, policyText=policy(everything, denied))
+    assert guest.call("ListImages", request).status == 200
+
+    nothing_left_out = {k: v for k, v in denied.items() if k != "Action"} | {"NotAction": "ecr:Foo"}
+    ecr.set_repository_policy(repositoryName=name, policyText=policy(everything, nothing_left_out))
+    assert is_denied(guest.call("ListImages", request))
+
+
 def test_addresses_are_those_of_clients(stage: Stage) -> None:
     person = Person.invite(stage.server)
     for block, status in (("127.0.0.0/8", 200), ("198.51.100.0/24", 400)):

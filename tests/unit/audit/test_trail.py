@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from longshore.audit.trail import Trail
+from tests.support.full_disk import full_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +33,12 @@ class Note:
 
 def numbers(file: Path) -> list[int]:
     return [json.loads(line)["n"] for line in file.read_bytes().splitlines()]
+
+
+def numbers_between_blanks(file: Path) -> list[int]:
+    lines = file.read_bytes().split(b"\n")
+    assert lines[-1] == b""
+    return [json.loads(line)["n"] for line in lines if line.strip()]
 
 
 def test_records_are_there_when_they_are_written_and_in_their_order(tmp_path: Path) -> None:
@@ -120,6 +130,118 @@ def test_many_processes_and_threads_lose_no_record_and_mix_none(tmp_path: Path) 
     assert sorted(written) == [
         number for first in range(1000, 6000, 1000) for number in range(first, first + 200)
     ]
+
+
+_WRITER_ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+from longshore.audit.trail import Trail
+from tests.support.full_disk import full_at
+from tests.unit.audit.test_trail import Note
+
+file, first = Path(sys.argv[1]), int(sys.argv[2])
+trail = Trail(file, largest=1_000_000, kept=1)
+trail.write(Note(first))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(first + 1, first + 200, 2):
+    # The first has room, the second hasn't, unless others come between.
+    with full_at(file.stat().st_size + 30):
+        trail.write(Note(number))
+        trail.write(Note(number + 1))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_what_a_full_disk_tears_takes_no_record_of_another_process_along(
+    tmp_path: Path, count: int
+) -> None:
+    file = tmp_path / "audit.json"
+    trail = Trail(file, largest=1_000_000, kept=1)
+    trail.write(Note(0))
+    firsts = [1000 * (n + 1) for n in range(count)]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER_ON_A_FULL_DISK, file, str(first)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for first in firsts
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    # Each tears the last of its lines but for what others write.
+    told = "".join(writer.communicate()[1] for writer in writers)
+    assert [writer.returncode for writer in writers] == [0] * count
+    trail.write(Note(1))
+    trail.close()
+
+    # Each record is in the file or else in a log.
+    written = numbers_between_blanks(file)
+    lost = [int(number) for number in re.findall(r'written: {"n": (\d+)}', told)]
+    assert lost
+    everything = [0, 1, *(n for first in firsts for n in range(first, first + 201))]
+    assert sorted(written + lost) == everything
+    assert {0, 1, *firsts} <= set(written)
+
+
+def test_what_a_full_disk_tears_becomes_a_blank_line(tmp_path: Path) -> None:
+    file = tmp_path / "audit.json"
+    trail = Trail(file, largest=1000, kept=1)
+    with full_at(25):
+        trail.write(Note(1))
+        trail.write(Note(2))
+    assert file.read_bytes() == Note(1).as_line() + b"    \n"
+    trail.write(Note(3))
+    trail.close()
+    assert file.read_bytes() == Note(1).as_line() + b"    \n" + Note(3).as_line()
+
+
+@pytest.mark.parametrize("is_rotated", [False, True])
+def test_what_a_full_disk_keeps_from_being_blanked_is_blanked_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_rotated: bool
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "there is no room for a copy of the block")
+
+    file = tmp_path / "audit.json"
+    torn, other = (Trail(file, largest=1000, kept=1) for _ in range(2))
+    other.write(Note(1))
+    # As on a file system that copies what is written; none is at hand.
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with full_at(25):
+        torn.write(Note(2))
+    other.write(Note(3))
+    torn.write(Note(4))
+    other.write(Note(5))
+    if is_rotated:
+        file = file.rename(tmp_path / "audit.json.1")
+    monkeypatch.undo()
+    torn.write(Note(6))
+    if is_rotated:
+        assert numbers(tmp_path / "audit.json") == [6]
+    expected = [1, 3, 4, 5] if is_rotated else [1, 3, 4, 5, 6]
+    assert numbers_between_blanks(file) == expected
+    torn.close()
+    other.close()
+
+
+def test_half_a_line_that_a_killed_process_left_is_a_line_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "audit.json"
+    file.write_bytes(Note(1).as_line() + b'{"n"')
+    trail = Trail(file, largest=1000, kept=1)
+    trail.write(Note(2))
+    trail.write(Note(3))
+    trail.close()
+    expected = [Note(1).as_line(), b'{"n"\n', Note(2).as_line(), Note(3).as_line()]
+    assert file.read_bytes() == b"".join(expected)
 
 
 def test_records_are_printed_where_that_is_asked(

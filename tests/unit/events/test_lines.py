@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import resource
-import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +8,9 @@ from longshore.audit.trail import Trail
 from longshore.events.lines import Lines
 from longshore.events.log import Entry
 from longshore.events.receivers import Undelivered
+from tests.support.full_disk import full_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 EVENTS = [Entry(n, f"id {n}", f'{{"n":{n}}}') for n in range(3)]
@@ -34,20 +31,7 @@ def test_events_are_printed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert capfdbinary.readouterr().out == b'{"n":0}\n{"n":1}\n{"n":2}\n'
 
 
-@contextmanager
-def full_at(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_what_a_full_disk_tears_is_written_again_on_lines_of_its_own(tmp_path: Path) -> None:
+def test_what_a_full_disk_tears_becomes_a_blank_line_and_is_written_again(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     lines = Lines("file", Trail(file, largest=LARGE, kept=1))
     with full_at(12):
@@ -55,7 +39,7 @@ def test_what_a_full_disk_tears_is_written_again_on_lines_of_its_own(tmp_path: P
             with pytest.raises(Undelivered):
                 lines.deliver(EVENTS)
     lines.deliver(EVENTS)
-    assert file.read_text() == '{"n":0}\n{"n"\n{"n":0}\n{"n":1}\n{"n":2}\n'
+    assert file.read_text() == " " * 11 + '\n{"n":0}\n{"n":1}\n{"n":2}\n'
 
 
 def test_a_file_that_cannot_be_written_is_not_delivered_to(tmp_path: Path) -> None:

@@ -85,12 +85,26 @@ def test_a_job_that_fails_is_tried_again_and_then_shown_to_the_operator(
     assert runner.run_due() == 1
     assert runner.run_due() == 0
     told = "ValueError: the disk is on fire"
-    assert caplog.messages == [f"job {job_id} (work) failed and will be tried again in 5 s: {told}"]
+    assert caplog.messages == [
+        f"job {job_id} (work) failed and will be tried again in 5.0 s: {told}"
+    ]
     clock.advance(5 * SECOND)
     assert runner.run_due() == 1
     assert caplog.messages[1:] == [f"job {job_id} (work) is dead: {told}"]
     [entry] = entries(context)
     assert (entry.state, entry.error) == (State.DEAD, told)
+
+
+def test_a_wait_of_less_than_a_second_is_told_as_what_it_is(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Work) -> None:
+        raise ValueError
+
+    enqueue(context)
+    handler = Handler(fail, terms=Terms(first_delay=SECOND))
+    assert Runner(context, {"work": handler}, jitter=lambda: 0.0).run_due() == 1
+    assert "will be tried again in 0.5 s:" in caplog.text
 
 
 def test_what_is_written_with_the_end_of_a_job_is_undone_where_the_job_was_lost(
