@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import resource
 import socket
@@ -42,9 +43,11 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
         taken.listen(_BACKLOG)
     except OSError as error:
         taken.close()
+        is_taken = error.errno == errno.EADDRINUSE
+        question = "Is another server running there? " if is_taken else ""
         raise CannotStart(
-            f"Can't listen on {settings.listen}: {error.strerror}. "
-            "Is another server running there? Choose another address with --listen HOST:PORT."
+            f"Can't listen on {settings.listen}: {error.strerror}. {question}"
+            "Choose another address with --listen HOST:PORT."
         ) from error
     taken.set_inheritable(True)
     host = settings.listen.rpartition(":")[0]

@@ -371,6 +371,8 @@ def test_an_address_that_can_not_be_had(tmp_path: Path, listen: str) -> None:
 
     assert result.exit_code == 2
     assert result.stderr.startswith(f"longshore: Can't listen on {listen}: ")
+    assert result.stderr.endswith(". Choose another address with --listen HOST:PORT.\n")
+    assert "another server" not in result.stderr
 
 
 def serve(data: Path, *words: str | Path) -> Result:
