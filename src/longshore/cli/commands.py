@@ -184,15 +184,17 @@ def opened_context(settings: Settings) -> Iterator[Context]:
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from longshore import server  # noqa: PLC0415
+    from longshore.metadata.migrate import OtherSchema, check_schema  # noqa: PLC0415
 
     try:
         context = server.open_context(settings)
     except (OSError, ValueError) as error:
         fail(f"The registry in {settings.data} can't be opened: {error}")
     try:
+        check_schema(context.database)
         server.check_identity(context, settings)
         yield context
-    except (RegistryError, server.CannotStart) as error:
+    except (RegistryError, server.CannotStart, OtherSchema) as error:
         fail(str(error))
     except DBAPIError as error:
         fail(f"The database can't be used: {error.orig}")

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command as alembic
 from click.testing import CliRunner
+from sqlalchemy import inspect, text
 
 from longshore import server
 from longshore.cli.commands import app
 from longshore.clock import DAY
+from longshore.metadata import migrate
+from longshore.metadata.database import Database
 from longshore.settings import Settings
 from tests.support.images import layer
 from tests.support.pushing import begin, create_repository, upload
@@ -238,9 +243,103 @@ def test_gc_where_the_database_is_gone(data: Path) -> None:
 
     result = run("gc", "--data", data)
 
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("longshore: ")
-    assert "Traceback" not in result.output
+    check_failed(result, EMPTY)
+    assert not list(data.glob("metadata.sqlite*"))
+
+
+# --- The database of another version --------------------------------------------------------------
+
+LATER = (
+    "The database was written by a later version of Longshore. "
+    "Start that version or a newer one; going back isn't supported."
+)
+EARLIER = (
+    "The database was written by an earlier version of Longshore. "
+    "Start the server of this version once (longshore serve): it upgrades the database."
+)
+EMPTY = (
+    "The database is empty or missing. Take it from the backup, name the right one, "
+    "or start the server once (longshore serve)."
+)
+SOMEBODY = "arn:aws:iam::000000000000:user/administrator"
+ON_THE_STORE = [
+    ["gc"],
+    ["worker"],
+    ["key", "rotate"],
+    ["key", "list"],
+    ["iam", "user", "create", "ann"],
+    ["iam", "key", "create", "--user", "administrator"],
+    ["token", "list"],
+    ["policy", "explain", f"--principal={SOMEBODY}", "--action=ecr:PutImage", "--resource=*"],
+    ["lifecycle", "preview", "demo/app"],
+    ["bin", "list"],
+    ["jobs", "list"],
+    ["events", "receivers"],
+]
+
+
+def set_revision(database: Database, revision: str) -> None:
+    with database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = :new"), {"new": revision})
+
+
+def state(data: Path) -> tuple[str, list[str]]:
+    """Return what a data directory and its database hold."""
+    with sqlite3.connect(data / "metadata.sqlite") as connection:
+        dump = [*connection.iterdump()]
+    return (data / "server.key").read_text(), dump
+
+
+@pytest.mark.parametrize("words", ON_THE_STORE, ids=" ".join)
+@pytest.mark.parametrize(("revision", "message"), [("9999", LATER), ("0001", EARLIER)])
+def test_no_command_touches_the_database_of_another_version(
+    data: Path, words: list[str], revision: str, message: str
+) -> None:
+    database = Database(Settings(data=data).database)
+    set_revision(database, revision)
+    database.close()
+    before = state(data)
+
+    check_failed(run(*words, "--data", data), message)
+
+    assert state(data) == before
+
+
+@pytest.mark.parametrize(("revision", "message"), [("9999", LATER), ("0001", EARLIER)])
+def test_the_database_of_another_version_on_either_kind(
+    tmp_path: Path, database_url: str, revision: str, message: str
+) -> None:
+    server.prepare(Settings(data=tmp_path / "data", database_url=database_url))
+    database = Database(database_url)
+    set_revision(database, revision)
+    database.close()
+
+    words = ("--data", tmp_path / "data", "--database-url", database_url)
+    check_failed(run("iam", "user", "create", "ann", *words), message)
+
+
+def test_what_the_first_start_of_this_version_upgrades_can_be_used(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    started(data)
+    (data / "metadata.sqlite").unlink()
+    database = Database(Settings(data=data).database)
+    with database.write() as tx:
+        alembic.upgrade(migrate._config(tx), "0011")
+    database.close()
+    check_failed(run("iam", "user", "list", "--data", data), EARLIER)
+
+    started(data)
+
+    assert "administrator" in run("iam", "user", "list", "--data", data).stdout
+
+
+def test_a_database_that_nobody_has_prepared(data: Path, database_url: str) -> None:
+    words = ("--data", data, "--database-url", database_url)
+    check_failed(run("gc", *words), EMPTY)
+    database = Database(database_url)
+    with database.read() as tx:
+        assert inspect(tx).get_table_names() == []
+    database.close()
 
 
 # --- completion -----------------------------------------------------------------------------------
@@ -403,9 +502,9 @@ def test_a_data_directory_that_can_not_be_read(tmp_path: Path) -> None:
         tmp_path.chmod(0o755)
     else:
         data.chmod(0o000)
-    for command in (["serve", "--listen", "127.0.0.1:0"], ["env"], ["gc"]):
+    for words in (["serve", "--listen", "127.0.0.1:0"], ["env"], ["gc"]):
         result = subprocess.run(
-            [*as_somebody_else, sys.executable, "-m", "longshore", *command, "--data", str(data)],
+            [*as_somebody_else, sys.executable, "-m", "longshore", *words, "--data", str(data)],
             capture_output=True,
             text=True,
             check=False,
@@ -424,9 +523,9 @@ def test_a_database_of_another_data_directory(tmp_path: Path) -> None:
     started(other)
     strangers = ("--data", data, "--database-url", f"sqlite:///{other / 'metadata.sqlite'}")
 
-    for command in (("serve", "--listen", "127.0.0.1:0"), ("gc",)):
+    for words in (("serve", "--listen", "127.0.0.1:0"), ("gc",)):
         check_failed(
-            run(*command, *strangers),
+            run(*words, *strangers),
             f"The database isn't the one that the data directory {data} belongs to. Start with "
             "the database of before, or with another data directory: to a stranger's database, "
             "every blob here would be garbage.",
