@@ -54,8 +54,8 @@ class NoSchema(OtherSchema):
 
     def __init__(self) -> None:
         super().__init__(
-            "The database is empty or missing. Take it from the backup, name the right one, "
-            "or start the server once (longshore serve)."
+            "The database is empty or missing. Take it from the backup, name the right one "
+            "(--database-url), or start the server once (longshore serve)."
         )
 
 

@@ -167,12 +167,6 @@ def test_a_worker_does_jobs_until_it_is_told_to_stop(
         assert process.wait(60) == 0
 
 
-def test_a_worker_needs_a_registry(tmp_path: Path) -> None:
-    result = run("worker", "--data", tmp_path / "nowhere")
-    assert result.exit_code == 2
-    assert "can't be opened" in result.stderr
-
-
 @pytest.mark.parametrize("command", ["worker", "serve"])
 def test_what_receivers_need_has_to_be_there(
     data: Path, command: str, monkeypatch: pytest.MonkeyPatch

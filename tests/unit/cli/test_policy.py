@@ -168,15 +168,6 @@ def test_a_key_without_a_value(data: Path, text: str) -> None:
     )
 
 
-def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
-    result = explain(tmp_path / "nowhere", **PULL)
-
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(
-        f"longshore: The registry in {tmp_path}/nowhere can't be opened"
-    )
-
-
 # --- longshore policy remove ----------------------------------------------------------------------
 
 
