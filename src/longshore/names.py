@@ -22,6 +22,7 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST_MAX_LENGTH = 253
+_ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
 _REPOSITORY_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):ecr:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
     r":repository/(?P<name>.+)"
@@ -49,6 +50,11 @@ def is_account(text: str) -> bool:
 def is_region(text: str) -> bool:
     """Tell whether `text` has the form of a region, such as `eu-west-1`."""
     return len(text) <= 32 and _REGION.fullmatch(text) is not None
+
+
+def is_arn(text: str) -> bool:
+    """Tell whether `text` has the six parts of an ARN, of which region and account may be empty."""
+    return _ARN.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:
