@@ -280,8 +280,11 @@ def _archive(settings: Settings) -> ArchiveDirectory | None:
 
 def _ensure_identity(context: Context, settings: Settings) -> None:
     """Bind a new database and a new data directory together; check those that are bound."""
+    from longshore.metadata.migrate import take_turns  # noqa: PLC0415
+
     table, file = schema.identity, _identity_file(settings)
     with context.database.write() as tx:
+        take_turns(tx)
         is_new = tx.execute(select(table.c.id)).first() is None
         if is_new and next(context.blobs.locations(), None) is None:
             # A file of a start that was cut short names no database, and may name this one.
@@ -331,7 +334,10 @@ def _check_traces(settings: Settings) -> None:
 
 
 def _ensure_administrator(context: Context, settings: Settings) -> Start:
+    from longshore.metadata.migrate import take_turns  # noqa: PLC0415
+
     with context.database.write() as tx:
+        take_turns(tx)
         account = operators.find_account(tx)
         if account is not None:
             _check_account(settings, account)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number will do, so long as nobody else in the database uses it.
-_MIGRATION_LOCK = 0x10C65804
+_START_LOCK = 0x10C65804
 
 
 class OtherSchema(RuntimeError):
@@ -83,14 +83,20 @@ def migrate(database: Database) -> None:
     if revision_of(database) == newest_revision():
         return
     with database.write() as connection:
-        if not database.is_sqlite:
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
-            )
+        take_turns(connection)
         if inspect(connection).get_table_names():
             _upgrade(connection)
         else:
             _create(connection)
+
+
+def take_turns(connection: Connection) -> None:
+    """Let those who start at once go on one after another, each to the end of its transaction.
+
+    On SQLite everybody who writes does so anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _START_LOCK})
 
 
 def _create(connection: Connection) -> None:
