@@ -20,6 +20,9 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]*")
 _DIGEST = re.compile(r"(sha256):([a-f0-9]{64})|(sha512):([a-f0-9]{128})")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_HOST_MAX_LENGTH = 253
+_ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
 _REPOSITORY_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):ecr:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
     r":repository/(?P<name>.+)"
@@ -47,6 +50,21 @@ def is_account(text: str) -> bool:
 def is_region(text: str) -> bool:
     """Tell whether `text` has the form of a region, such as `eu-west-1`."""
     return len(text) <= 32 and _REGION.fullmatch(text) is not None
+
+
+def is_arn(text: str) -> bool:
+    """Tell whether `text` has the six parts of an ARN, of which region and account may be empty."""
+    return _ARN.fullmatch(text) is not None
+
+
+def is_host(text: str) -> bool:
+    """Tell whether `text` is a host name as in DNS (RFC 1123, section 2.1); an address is none."""
+    labels = text.split(".")
+    return (
+        len(text) <= _HOST_MAX_LENGTH
+        and all(_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdecimal()
+    )
 
 
 @dataclass(frozen=True, slots=True)

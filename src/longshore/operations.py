@@ -1,9 +1,10 @@
-"""The operations of all APIs, and how often they may be asked for."""
+"""The operations of all APIs: what policies call them, and how often they may be asked for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from longshore.api.aws.model import ServiceModel
 from longshore.api.ecr import api as ecr
 from longshore.api.ecr import operations as ecr_operations
 from longshore.api.iam import api as iam
@@ -20,6 +21,31 @@ OPERATIONS: Final = {
     sts.SERVICE: sts_operations.OPERATIONS,
 }
 """The table of operations of each service."""
+
+
+# What is asked of callers, or named by policies of AWS's, beside what operations are called.
+_WITHOUT_OPERATION: Final = frozenset(
+    {
+        *("ecr:BatchImportUpstreamImage", "ecr:ReplicateImage", "iam:PassRole"),
+        *("sts:SetSourceIdentity", "sts:TagSession"),
+    }
+)
+
+
+def actions(service: str) -> frozenset[str]:
+    """Return the IAM actions of a service, such as `ecr`, those that aren't built among them.
+
+    Those of a service that Longshore doesn't answer for aren't known: there are none.
+    """
+    if service not in OPERATIONS:
+        return frozenset()
+    return frozenset(
+        {
+            *(f"{service}:{name}" for name in ServiceModel.load(service).operations),
+            *(operation.action for operation in OPERATIONS[service].values()),
+            *(action for action in _WITHOUT_OPERATION if action.startswith(f"{service}:")),
+        }
+    )
 
 
 def rates(limits: LimitSettings) -> dict[str, float]:

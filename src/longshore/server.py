@@ -7,6 +7,7 @@ import io
 import logging
 import ssl
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from longshore.access.openid.discovery import Discovery
 from longshore.access.sealing import ServerKey, write_private_file
 from longshore.blobs.archive import ArchiveUnavailable
 from longshore.blobs.archive_directory import ArchiveDirectory
-from longshore.blobs.filesystem import FilesystemBlobStore
+from longshore.blobs.filesystem import FilesystemBlobStore, has_blobs
 from longshore.clock import DAY, SECOND, system_clock
 from longshore.errors import RegistryError
 from longshore.events.receivers import NotInstalled
@@ -112,13 +113,14 @@ def prepare(settings: Settings) -> Start:
         CannotStart: they can't be used.
     """
     # Not at the top: only a start needs it, and not every process that serves.
-    from longshore.metadata.migrate import SchemaTooNew, migrate  # noqa: PLC0415
+    from longshore.metadata.migrate import OtherSchema, migrate  # noqa: PLC0415
     from longshore.operations import rates  # noqa: PLC0415
 
     check_certificate(settings)
     _check_traces(settings)
     try:
         rates(settings.limits)
+        _refuse_to_replace(settings)
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServerKey.read_or_create(server_key_file(settings))
         context = open_context(settings)
@@ -128,7 +130,7 @@ def prepare(settings: Settings) -> Start:
         raise CannotStart(
             f"The data directory can't be used: {error.filename}: {error.strerror}."
         ) from error
-    except (ValueError, SchemaTooNew, RegistryError, NotInstalled) as error:
+    except (ValueError, OtherSchema, RegistryError, NotInstalled) as error:
         raise CannotStart(str(error)) from error
     except DBAPIError as error:
         raise CannotStart(f"The database can't be used: {error.orig}") from error
@@ -173,6 +175,23 @@ def credentials_file(settings: Settings) -> Path:
 def server_key_file(settings: Settings) -> Path:
     """Return the file of the server's keys, the newest first."""
     return settings.data / "server.key"
+
+
+def check_started(settings: Settings) -> None:
+    """Make sure that the data directory is one that a start has made.
+
+    Raises:
+        CannotStart: it isn't, or has lost the server's key.
+        OSError: that can't be found out.
+    """
+    if server_key_file(settings).exists():
+        return
+    if _identity_file(settings).exists():
+        raise _key_is_missing(settings)
+    raise CannotStart(
+        f"There is no registry in {settings.data}. Start the server once (longshore serve), "
+        "or name the data directory with --data."
+    )
 
 
 def check_identity(context: Context, settings: Settings) -> None:
@@ -223,6 +242,36 @@ def check_archive(context: Context) -> None:
         raise CannotStart(str(error)) from error
 
 
+def _refuse_to_replace(settings: Settings) -> None:
+    """Make sure that no start makes anew what is only missing; nothing comes to be by looking.
+
+    Raises:
+        CannotStart: there is a database without its key, or there are blobs without their database.
+    """
+    from longshore.metadata.migrate import revision_of  # noqa: PLC0415
+
+    # In the order in which a start makes them, backwards: another one may be doing so now.
+    is_filled = has_blobs(settings.data)
+    with closing(Database(settings.database)) as database:
+        has_tables = revision_of(database) is not None
+    if has_tables and not server_key_file(settings).exists():
+        raise _key_is_missing(settings)
+    if is_filled and not has_tables:
+        raise CannotStart(
+            f"There are blobs in {settings.data}, and their database is empty or missing. Take it "
+            "from the backup, or start with the database of before or with another data "
+            "directory: to a new database, every blob here would be garbage."
+        )
+
+
+def _key_is_missing(settings: Settings) -> CannotStart:
+    return CannotStart(
+        f"There is no {server_key_file(settings).name} in {settings.data}, and the database was "
+        "written with one. Take it from the backup, or name the data directory that has it "
+        "with --data."
+    )
+
+
 def _archive(settings: Settings) -> ArchiveDirectory | None:
     if settings.archive_directory is None:
         return None
@@ -231,8 +280,11 @@ def _archive(settings: Settings) -> ArchiveDirectory | None:
 
 def _ensure_identity(context: Context, settings: Settings) -> None:
     """Bind a new database and a new data directory together; check those that are bound."""
+    from longshore.metadata.migrate import take_turns  # noqa: PLC0415
+
     table, file = schema.identity, _identity_file(settings)
     with context.database.write() as tx:
+        take_turns(tx)
         is_new = tx.execute(select(table.c.id)).first() is None
         if is_new and next(context.blobs.locations(), None) is None:
             # A file of a start that was cut short names no database, and may name this one.
@@ -291,7 +343,10 @@ def _check_traces(settings: Settings) -> None:
 
 
 def _ensure_administrator(context: Context, settings: Settings) -> Start:
+    from longshore.metadata.migrate import take_turns  # noqa: PLC0415
+
     with context.database.write() as tx:
+        take_turns(tx)
         account = operators.find_account(tx)
         if account is not None:
             _check_account(settings, account)

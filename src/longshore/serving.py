@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import resource
@@ -51,9 +52,11 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
         taken.listen(_BACKLOG)
     except OSError as error:
         taken.close()
+        is_taken = error.errno == errno.EADDRINUSE
+        question = "Is another server running there? " if is_taken else ""
         raise CannotStart(
-            f"Can't listen on {settings.listen}: {error.strerror}. "
-            "Is another server running there? Choose another address with --listen HOST:PORT."
+            f"Can't listen on {settings.listen}: {error.strerror}. {question}"
+            "Choose another address with --listen HOST:PORT."
         ) from error
     taken.set_inheritable(True)
     host = settings.listen.rpartition(":")[0]
@@ -173,7 +176,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _hang_up(settings: Settings, is_terminals: bool, server: uvicorn.Server) -> None:  # noqa: FBT001 - for `partial`
+def _hang_up(settings: Settings, is_terminals: bool, server: uvicorn.Server) -> None:
     """Do what SIGHUP asks of the only process of a server, which may belong to a terminal."""
     if is_terminals:
         server.should_exit = True

@@ -5,22 +5,24 @@ Each function takes a value and returns it, or raises ValueError with what to wr
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from longshore.events.webhooks import read_secret
-from longshore.names import is_account, is_region
+from longshore.names import is_account, is_host, is_region
 from longshore.outbound import Url
 
 HOUR = 3600.0
+_LARGEST_PORT = 65_535
 
 
 def checked_listen(text: str) -> str:
     """Take HOST:PORT."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not port.isdecimal() or int(port) > _LARGEST_PORT:
         raise ValueError("write HOST:PORT, such as 127.0.0.1:5000 or [::]:5000")
     return text
 
@@ -36,6 +38,21 @@ def checked_region(text: str) -> str:
     """Take the name of a region."""
     if not is_region(text):
         raise ValueError("write a region such as eu-west-1")
+    return text
+
+
+def checked_domain(text: str | None) -> str | None:
+    """Take a host name, with the port that clients use or without."""
+    if text is None:
+        return None
+    host, colon, port = text.partition(":")
+    if not is_host(host) or (colon and re.fullmatch("[0-9]{1,5}", port) is None):
+        raise ValueError(
+            "write a host name such as registry.example or registry.example:5000, "
+            "without http:// and without a path"
+        )
+    if colon and not 0 < int(port) <= _LARGEST_PORT:
+        raise ValueError(f"a port is a number from 1 to {_LARGEST_PORT}")
     return text
 
 

@@ -41,6 +41,7 @@ from longshore.setting_values import (
     Positive,
     PositiveNumber,
     checked_account,
+    checked_domain,
     checked_listen,
     checked_region,
     checked_workers,
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
     region: Annotated[str, AfterValidator(checked_region)] = Field(
         "us-east-1", description="The region of the default registry."
     )
-    domain: str | None = Field(
+    domain: Annotated[str | None, AfterValidator(checked_domain)] = Field(
         None,
         description="What follows <account>.dkr.ecr.<region>. in the host names of registries, "
         "with the port that clients use; without it, localhost and the port of the server.",

@@ -269,7 +269,7 @@ def test_who_says_nothing_after_an_answer_is_left(start: Any, body: bytes, answe
 
 def served_end(served: Served, client: socket.socket) -> Any:
     """Return the connection that a server has with a client."""
-    connections = served.server.server_state.connections
+    connections: set[Any] = served.server.server_state.connections
     [found] = [each for each in connections if each.client == client.getsockname()]
     return found
 

@@ -23,6 +23,7 @@ from longshore.work.runner import Handler, Runner
 from tests.support.clock import FakeClock
 from tests.support.images import oci_image
 from tests.support.pushing import REGISTRY, REPOSITORY, create_repository, push
+from tests.support.threads import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,13 @@ def test_the_first_start_makes_the_administrator_and_later_ones_find_it(tmp_path
     assert (second.administrator, second.is_first) == (first.administrator, False)
     with pytest.raises(CannotStart, match=f"Start with --account {ACCOUNT}"):
         server.prepare(settings.model_copy(update={"account": "999999999999"}))
+
+
+def test_several_may_start_at_once_for_the_first_time(tmp_path: Path, database_url: str) -> None:
+    settings = Settings(data=tmp_path / "data", database_url=database_url)
+    starts = at_once([partial(server.prepare, settings)] * 6)
+    assert len({start.administrator for start in starts}) == 1
+    assert sum(start.is_first for start in starts) == 1
 
 
 def test_a_data_directory_of_before_there_were_users_goes_on(tmp_path: Path) -> None:

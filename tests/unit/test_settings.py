@@ -62,7 +62,11 @@ VALUES: dict[str, tuple[str, Any]] = {
 LIMITS = {name: 7 for name in LimitSettings.model_fields if name != "rates"}
 # Settings that make no sense alone.
 WITH = {"tls_certificate": "tls_key", "tls_key": "tls_certificate"}
-OTHERS = {"tls_certificate": "/etc/other.pem", "tls_key": "/etc/other.key"}
+OTHERS = {
+    "tls_certificate": "/etc/other.pem",
+    "tls_key": "/etc/other.key",
+    "domain": "other.example",
+}
 
 TOML = Path("longshore.toml")
 
@@ -135,7 +139,7 @@ def test_the_option_counts_before_the_variable_and_the_variable_before_the_file(
 ) -> None:
     text, value = VALUES[name]
     default = Settings.model_fields[name].get_default(call_default_factory=True)
-    other = str(default) if default is not None else "/etc/other"
+    other = str(default) if default is not None else OTHERS.get(name, "/etc/other")
     config = written(**{name: default if isinstance(default, bool | int | float) else other})
 
     set_variable(monkeypatch, name, text)
@@ -263,6 +267,23 @@ def test_schemes(options: dict[str, Any], scheme: str, address: str) -> None:
     assert (settings.scheme, settings.address) == (scheme, address)
 
 
+@pytest.mark.parametrize(
+    "domain",
+    [
+        *(
+            "localhost",
+            "localhost:5000",
+            "registry.example",
+            "Registry.Example:443",
+            "amazonaws.com",
+        ),
+        *("example:1", "example:65535", "a.b-c.9d", "0.example", "a" * 63, "a." * 126 + "a"),
+    ],
+)
+def test_a_domain_is_a_host_name_with_a_port_or_without(domain: str) -> None:
+    assert load({"domain": domain}, None).domain == domain
+
+
 def test_proxies_are_a_list_or_a_text() -> None:
     networks = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 
@@ -275,6 +296,11 @@ def test_proxies_are_a_list_or_a_text() -> None:
 # --- What can't be --------------------------------------------------------------------------------
 
 BLOCKS = "write addresses or blocks such as 10.0.0.0/8, with commas between them"
+
+DOMAIN = (
+    "write a host name such as registry.example or registry.example:5000, "
+    "without http:// and without a path"
+)
 
 # A setting, a text that it can't be, and the sentence that is said.
 WRONG: list[tuple[str, str, str]] = [
@@ -299,6 +325,29 @@ WRONG: list[tuple[str, str, str]] = [
     *(
         ("region", text, "region: write a region such as eu-west-1")
         for text in ("", "here", "eu_west_1", "EU-WEST-1", "eu-west-1 ", "../..", "a" * 40 + "-1")
+    ),
+    *(
+        ("domain", text, f"domain: {DOMAIN}")
+        for text in (
+            *("", "http://x", "https://registry.example", "registry.example/", "x/y", "a b"),
+            *(
+                ".example",
+                "example.",
+                "a..b",
+                "-a",
+                "a-",
+                "a_b",
+                "*.example",
+                "b\u00fccher.example",
+            ),
+            *("192.0.2.1", "192.0.2.1:5000", "[::1]:5000", "::1", "a" * 64, "a." * 126 + "ab"),
+            *("example:", "example:http", "example:-1", "example:1:2", "example:\u0661", ":5000"),
+            *("example\n", "example:5000\n", "user@example"),
+        )
+    ),
+    *(
+        ("domain", text, "domain: a port is a number from 1 to 65535")
+        for text in ("example:0", "example:65536")
     ),
     *(
         ("workers", text, "workers: write a number of processes, or auto")

@@ -208,10 +208,7 @@ class FilesystemBlobStore:
 
     def locations(self) -> Iterator[Location]:
         """Walk over all blobs; see `BlobStore`."""
-        for path in files_below(self._blobs):
-            location = path.relative_to(self._root).as_posix()
-            if _is_location(location):
-                yield Location(location)
+        return _locations(self._root)
 
     def uploads(self) -> Iterator[str]:
         """Walk over all uploads; see `BlobStore`."""
@@ -252,6 +249,18 @@ class FilesystemBlobStore:
             (directory / shard).mkdir(mode=0o700, exist_ok=True)
         sync_directory(directory)
         self._sharded.add(shards)
+
+
+def has_blobs(root: Path) -> bool:
+    """Tell whether a store over `root` has any blob; no store comes to be by asking."""
+    return (root / "blobs").is_dir() and next(_locations(root), None) is not None
+
+
+def _locations(root: Path) -> Iterator[Location]:
+    for path in files_below(root / "blobs"):
+        location = path.relative_to(root).as_posix()
+        if _is_location(location):
+            yield Location(location)
 
 
 def _is_location(text: str) -> bool:

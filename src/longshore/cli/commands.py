@@ -124,12 +124,15 @@ def env(settings: Settings) -> None:
 
     try:
         key = server.read_administrator(settings)
+        if key is None:
+            server.check_started(settings)
     except server.CannotStart as error:
         fail(str(error))
     if key is None:
         fail(
-            f"There are no credentials in {settings.data}. Start the server once "
-            "(longshore serve), or name its data directory with --data."
+            f"There is no {server.credentials_file(settings)}, which the first start made. Take it "
+            "from the backup, or make another key (longshore iam key create --user administrator) "
+            "and set the variables that this prints."
         )
     variables = {
         "AWS_ACCESS_KEY_ID": key.id,
@@ -184,15 +187,20 @@ def opened_context(settings: Settings) -> Iterator[Context]:
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from longshore import server  # noqa: PLC0415
+    from longshore.metadata.migrate import OtherSchema, check_schema  # noqa: PLC0415
 
     try:
+        server.check_started(settings)
         context = server.open_context(settings)
+    except server.CannotStart as error:
+        fail(str(error))
     except (OSError, ValueError) as error:
         fail(f"The registry in {settings.data} can't be opened: {error}")
     try:
+        check_schema(context.database)
         server.check_identity(context, settings)
         yield context
-    except (RegistryError, server.CannotStart) as error:
+    except (RegistryError, server.CannotStart, OtherSchema) as error:
         fail(str(error))
     except DBAPIError as error:
         fail(f"The database can't be used: {error.orig}")

@@ -49,7 +49,6 @@ def worker(settings: Settings) -> None:
     from longshore import server  # noqa: PLC0415
     from longshore.events.receivers import NotInstalled  # noqa: PLC0415
     from longshore.housekeeping import create_runner  # noqa: PLC0415
-    from longshore.metadata.migrate import newest_revision, revision_of  # noqa: PLC0415
     from longshore.traces import parts as tracing  # noqa: PLC0415
 
     server.configure_logging(settings)
@@ -62,8 +61,6 @@ def worker(settings: Settings) -> None:
     except tracing.CannotTrace as error:
         fail(f"traces: {error}")
     with closing(parts), opened_store(settings) as context:
-        if revision_of(context.database) != newest_revision():
-            fail("The database is another version's. Start a server of this version first.")
         try:
             runner = create_runner(settings, parts.context(context), parts=parts)
         except (NotInstalled, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
@@ -61,6 +62,8 @@ def explain(
     from longshore.names import Registry  # noqa: PLC0415
 
     values = _values(given)
+    _check_action(action)
+    _check_resource(resource, settings)
     with opened_context(settings) as context:
         is_known = arn != "anonymous"
         principal = principals.of_arn(context, arn) if is_known else principals.ANONYMOUS
@@ -93,6 +96,34 @@ def remove(settings: Settings, *, repository: str | None) -> None:
         else:
             text = repository_policies.remove(context, registry, repository)
     click.echo(text)
+
+
+def _check_action(action: str) -> None:
+    """Refuse what nobody can ask for: every policy would have an answer, and none would be true."""
+    from longshore.access.policy.statements import is_action  # noqa: PLC0415
+    from longshore.operations import actions  # noqa: PLC0415
+
+    if not is_action(action):
+        fail(f"--action {action}: write SERVICE:NAME, such as ecr:BatchGetImage.")
+    service, _, name = action.partition(":")
+    known = {each.partition(":")[2].lower(): each for each in actions(service.lower())}
+    if known and name.lower() not in known:
+        nearest = get_close_matches(name.lower(), known, n=1)
+        hint = (
+            f"Did you mean {known[nearest[0]]}?"
+            if nearest
+            else "Most are named as operations of the API are, such as ecr:BatchGetImage."
+        )
+        fail(f"--action {action}: Longshore knows no such action. {hint}")
+
+
+def _check_resource(resource: str, settings: Settings) -> None:
+    from longshore.names import Registry, is_arn, is_repository_name  # noqa: PLC0415
+
+    if resource != "*" and not is_arn(resource):
+        name = resource if is_repository_name(resource) else "demo/app"
+        arn = Registry(settings.account, settings.region).repository_arn(name)
+        fail(f"--resource {resource}: write an ARN, such as {arn}, or *.")
 
 
 def _values(given: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -83,6 +83,11 @@ class Database:
         self._watching = threading.Lock()
         self._generation: Generation | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything to connect to; SQLite's file comes to be with a connection."""
+        return not self.is_sqlite or Path(str(self.url.database)).exists()
+
     def read(self) -> AbstractContextManager[Connection]:
         """Open a transaction that only reads; it sees one state of SQLite throughout."""
         return Reading(self._connections) if self.is_sqlite else self._in_postgresql()

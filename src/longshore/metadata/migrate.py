@@ -22,11 +22,56 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number will do, so long as nobody else in the database uses it.
-_MIGRATION_LOCK = 0x10C65804
+_START_LOCK = 0x10C65804
 
 
-class SchemaTooNew(RuntimeError):
+class OtherSchema(RuntimeError):
+    """The database hasn't the schema of this version; the message says what to do."""
+
+
+class SchemaTooNew(OtherSchema):
     """The database was written by a later version of Longshore."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database was written by a later version of Longshore. "
+            "Start that version or a newer one; going back isn't supported."
+        )
+
+
+class SchemaTooOld(OtherSchema):
+    """The database was written by an earlier version of Longshore."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database was written by an earlier version of Longshore. "
+            "Start the server of this version once (longshore serve): it upgrades the database."
+        )
+
+
+class NoSchema(OtherSchema):
+    """Nobody has prepared the database."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database is empty or missing. Take it from the backup, name the right one "
+            "(--database-url), or start the server once (longshore serve)."
+        )
+
+
+def check_schema(database: Database) -> None:
+    """Make sure that `database` has the schema of this version, for who can't change it.
+
+    Raises:
+        OtherSchema: it hasn't.
+    """
+    revision = revision_of(database)
+    if revision is None:
+        raise NoSchema
+    if revision not in _revisions():
+        raise SchemaTooNew
+    if revision != newest_revision():
+        raise SchemaTooOld
 
 
 def migrate(database: Database) -> None:
@@ -38,14 +83,20 @@ def migrate(database: Database) -> None:
     if revision_of(database) == newest_revision():
         return
     with database.write() as connection:
-        if not database.is_sqlite:
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
-            )
+        take_turns(connection)
         if inspect(connection).get_table_names():
             _upgrade(connection)
         else:
             _create(connection)
+
+
+def take_turns(connection: Connection) -> None:
+    """Let those who start at once go on one after another, each to the end of its transaction.
+
+    On SQLite everybody who writes does so anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _START_LOCK})
 
 
 def _create(connection: Connection) -> None:
@@ -73,14 +124,16 @@ def _upgrade(connection: Connection) -> None:
     try:
         command.upgrade(_config(connection), "head")
     except CommandError as error:
-        raise SchemaTooNew(
-            "The database was written by a later version of Longshore. "
-            "Start that version or a newer one; going back isn't supported."
-        ) from error
+        raise SchemaTooNew from error
 
 
 def revision_of(database: Database) -> str | None:
-    """Return the id of the last migration that `database` has had, or None before the first."""
+    """Return the id of the last migration that `database` has had, or None before the first.
+
+    Where there is no database, none comes to be by asking.
+    """
+    if not database.is_there:
+        return None
     with database.read() as tx:
         if not inspect(tx).has_table("alembic_version"):
             return None
@@ -88,8 +141,13 @@ def revision_of(database: Database) -> str | None:
 
 
 def newest_revision() -> str:
-    """Return the id of the newest migration: migrations are named by their numbers."""
-    return max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*_*.py"))
+    """Return the id of the newest migration."""
+    return max(_revisions())
+
+
+def _revisions() -> set[str]:
+    """Return the ids of all migrations: they are named by their numbers."""
+    return {file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*_*.py")}
 
 
 def _config(connection: Connection) -> Config:

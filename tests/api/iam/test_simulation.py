@@ -148,8 +148,9 @@ def test_a_resource_s_policy_counts(iam: IAMClient) -> None:
 
 
 def test_what_makes_no_sense_is_refused(iam: IAMClient, person: Person) -> None:
-    with refused("InvalidInput", "Invalid action: PutImage"):
-        iam.simulate_custom_policy(PolicyInputList=[PULL], ActionNames=["PutImage"])
+    for action in ("PutImage", "ecr:Put*", "ecr:", ":PutImage", "ecr:Put Image"):
+        with refused("InvalidInput", f"Invalid action: {action}"):
+            iam.simulate_custom_policy(PolicyInputList=[PULL], ActionNames=[action])
     with refused("MalformedPolicyDocument"):
         iam.simulate_custom_policy(PolicyInputList=["{}"], ActionNames=["ecr:PutImage"])
     for member, value, message in (

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -15,11 +16,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command as alembic
 from click.testing import CliRunner
+from sqlalchemy import inspect, text
 
 from longshore import server
+from longshore.access.sealing import ServerKey
 from longshore.cli.commands import app
 from longshore.clock import DAY
+from longshore.identity import access_keys
+from longshore.metadata import migrate
+from longshore.metadata.database import Database
 from longshore.settings import Settings
 from tests.support.images import layer
 from tests.support.pushing import begin, create_repository, upload
@@ -53,8 +60,45 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
+def files(directory: Path) -> set[Path]:
+    return {*directory.rglob("*")}
+
+
+def tables(url: str) -> list[str]:
+    """Return what tables a database has."""
+    database = Database(url)
+    with database.read() as tx:
+        found = inspect(tx).get_table_names()
+    database.close()
+    return found
+
+
+def no_key(data: Path) -> str:
+    return (
+        f"There is no server.key in {data}, and the database was written with one. Take it from "
+        "the backup, or name the data directory that has it with --data."
+    )
+
+
 def check_failed(result: Result, message: str) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"longshore: {message}\n")
+
+
+SOMEBODY = "arn:aws:iam::000000000000:user/administrator"
+ON_THE_STORE = [
+    ["gc"],
+    ["worker"],
+    ["key", "rotate"],
+    ["key", "list"],
+    ["iam", "user", "create", "ann"],
+    ["iam", "key", "create", "--user", "administrator"],
+    ["token", "list"],
+    ["policy", "explain", f"--principal={SOMEBODY}", "--action=ecr:PutImage", "--resource=*"],
+    ["lifecycle", "preview", "demo/app"],
+    ["bin", "list"],
+    ["jobs", "list"],
+    ["events", "receivers"],
+]
 
 
 # --- In general -----------------------------------------------------------------------------------
@@ -155,15 +199,23 @@ def test_env_knows_of_tls(data: Path) -> None:
     assert evaluated(result.stdout)["AWS_ENDPOINT_URL_ECR"] == "https://localhost:5000"
 
 
-def test_env_before_the_first_start_says_what_to_do(tmp_path: Path) -> None:
-    nowhere = tmp_path / "nowhere"
+def test_env_without_the_key_of_the_first_start_says_how_to_make_one(data: Path) -> None:
+    (data / "credentials").unlink()
 
     check_failed(
-        run("env", "--data", nowhere),
-        f"There are no credentials in {nowhere}. Start the server once (longshore serve), "
-        "or name its data directory with --data.",
+        run("env", "--data", data),
+        f"There is no {data / 'credentials'}, which the first start made. Take it from the backup, "
+        "or make another key (longshore iam key create --user administrator) and set the "
+        "variables that this prints.",
     )
-    assert not nowhere.exists()
+
+    made = run("iam", "key", "create", "--user", "administrator", "--data", data)
+    variables = dict(line.split("=", 1) for line in made.stdout.splitlines())
+    context = server.open_context(Settings(data=data))
+    key = access_keys.find(context, variables["AWS_ACCESS_KEY_ID"])
+    context.database.close()
+    assert key.secret == variables["AWS_SECRET_ACCESS_KEY"]
+    assert key.principal.subject.is_operator
 
 
 @pytest.mark.parametrize(
@@ -233,25 +285,120 @@ def test_gc_heeds_the_times_it_is_given(data: Path) -> None:
     assert lines(result) == []
 
 
-def test_gc_where_there_is_no_registry(tmp_path: Path) -> None:
-    nowhere = tmp_path / "nowhere"
-
-    result = run("gc", "--data", nowhere)
-
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"longshore: The registry in {nowhere} can't be opened: ")
-    assert not nowhere.exists()
-
-
 def test_gc_where_the_database_is_gone(data: Path) -> None:
     for file in data.glob("metadata.sqlite*"):
         file.unlink()
 
     result = run("gc", "--data", data)
 
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("longshore: ")
-    assert "Traceback" not in result.output
+    check_failed(result, EMPTY)
+    assert not list(data.glob("metadata.sqlite*"))
+
+
+# --- Where there is no registry -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["env"], *ON_THE_STORE], ids=" ".join)
+def test_where_there_is_no_registry_every_command_says_what_to_do(
+    tmp_path: Path, words: list[str]
+) -> None:
+    nowhere = tmp_path / "nowhere"
+
+    check_failed(
+        run(*words, "--data", nowhere),
+        f"There is no registry in {nowhere}. Start the server once (longshore serve), "
+        "or name the data directory with --data.",
+    )
+    assert not nowhere.exists()
+
+
+@pytest.mark.parametrize("words", ON_THE_STORE, ids=" ".join)
+def test_without_the_server_s_key_every_command_says_what_is_missing(
+    data: Path, words: list[str]
+) -> None:
+    (data / "server.key").unlink()
+    before = files(data)
+
+    check_failed(run(*words, "--data", data), no_key(data))
+
+    assert files(data) == before
+
+
+# --- The database of another version --------------------------------------------------------------
+
+LATER = (
+    "The database was written by a later version of Longshore. "
+    "Start that version or a newer one; going back isn't supported."
+)
+EARLIER = (
+    "The database was written by an earlier version of Longshore. "
+    "Start the server of this version once (longshore serve): it upgrades the database."
+)
+EMPTY = (
+    "The database is empty or missing. Take it from the backup, name the right one "
+    "(--database-url), or start the server once (longshore serve)."
+)
+
+
+def set_revision(database: Database, revision: str) -> None:
+    with database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = :new"), {"new": revision})
+
+
+def state(data: Path) -> tuple[str, list[str]]:
+    """Return what a data directory and its database hold."""
+    with sqlite3.connect(data / "metadata.sqlite") as connection:
+        dump = [*connection.iterdump()]
+    return (data / "server.key").read_text(), dump
+
+
+@pytest.mark.parametrize("words", ON_THE_STORE, ids=" ".join)
+@pytest.mark.parametrize(("revision", "message"), [("9999", LATER), ("0001", EARLIER)])
+def test_no_command_touches_the_database_of_another_version(
+    data: Path, words: list[str], revision: str, message: str
+) -> None:
+    database = Database(Settings(data=data).database)
+    set_revision(database, revision)
+    database.close()
+    before = state(data)
+
+    check_failed(run(*words, "--data", data), message)
+
+    assert state(data) == before
+
+
+@pytest.mark.parametrize(("revision", "message"), [("9999", LATER), ("0001", EARLIER)])
+def test_the_database_of_another_version_on_either_kind(
+    tmp_path: Path, database_url: str, revision: str, message: str
+) -> None:
+    server.prepare(Settings(data=tmp_path / "data", database_url=database_url))
+    database = Database(database_url)
+    set_revision(database, revision)
+    database.close()
+
+    words = ("--data", tmp_path / "data", "--database-url", database_url)
+    check_failed(run("iam", "user", "create", "ann", *words), message)
+
+
+def test_what_the_first_start_of_this_version_upgrades_can_be_used(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    started(data)
+    (data / "metadata.sqlite").unlink()
+    database = Database(Settings(data=data).database)
+    with database.write() as tx:
+        alembic.upgrade(migrate._config(tx), "0011")
+    database.close()
+    check_failed(run("iam", "user", "list", "--data", data), EARLIER)
+
+    started(data)
+
+    assert "administrator" in run("iam", "user", "list", "--data", data).stdout
+
+
+def test_a_database_that_nobody_has_prepared(data: Path, database_url: str) -> None:
+    words = ("--data", data, "--database-url", database_url)
+    check_failed(run("gc", *words), EMPTY)
+    assert tables(database_url) == []
 
 
 # --- completion -----------------------------------------------------------------------------------
@@ -434,6 +581,8 @@ def test_an_address_that_can_not_be_had(tmp_path: Path, listen: str) -> None:
 
     assert result.exit_code == 2
     assert result.stderr.startswith(f"longshore: Can't listen on {listen}: ")
+    assert result.stderr.endswith(". Choose another address with --listen HOST:PORT.\n")
+    assert "another server" not in result.stderr
 
 
 def serve(data: Path, *words: str | Path) -> Result:
@@ -464,9 +613,9 @@ def test_a_data_directory_that_can_not_be_read(tmp_path: Path) -> None:
         tmp_path.chmod(0o755)
     else:
         data.chmod(0o000)
-    for command in (["serve", "--listen", "127.0.0.1:0"], ["env"], ["gc"]):
+    for words in (["serve", "--listen", "127.0.0.1:0"], ["env"], ["gc"]):
         result = subprocess.run(
-            [*as_somebody_else, sys.executable, "-m", "longshore", *command, "--data", str(data)],
+            [*as_somebody_else, sys.executable, "-m", "longshore", *words, "--data", str(data)],
             capture_output=True,
             text=True,
             check=False,
@@ -485,27 +634,74 @@ def test_a_database_of_another_data_directory(tmp_path: Path) -> None:
     started(other)
     strangers = ("--data", data, "--database-url", f"sqlite:///{other / 'metadata.sqlite'}")
 
-    for command in (("serve", "--listen", "127.0.0.1:0"), ("gc",)):
+    for words in (("serve", "--listen", "127.0.0.1:0"), ("gc",)):
         check_failed(
-            run(*command, *strangers),
+            run(*words, *strangers),
             f"The database isn't the one that the data directory {data} belongs to. Start with "
             "the database of before, or with another data directory: to a stranger's database, "
             "every blob here would be garbage.",
         )
 
 
-def test_a_new_database_where_there_are_blobs_of_an_old_one(data: Path) -> None:
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_new_database_where_there_are_blobs_of_an_old_one(
+    data: Path, database_url: str, *, is_known: bool
+) -> None:
     context = server.open_context(Settings(data=data))
     create_repository(context)
     upload(context, layer("kept"))
     context.database.close()
     (data / "metadata.sqlite").unlink()
+    if not is_known:
+        for name in ("server.key", "credentials", "database.id"):
+            (data / name).unlink()
+    before = files(data)
 
-    result = serve(data)
+    for words in ([], ["--database-url", database_url]):
+        check_failed(
+            serve(data, *words),
+            f"There are blobs in {data}, and their database is empty or missing. Take it from the "
+            "backup, or start with the database of before or with another data directory: to a "
+            "new database, every blob here would be garbage.",
+        )
 
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "to a stranger's database, every blob here would be garbage." in result.stderr
-    assert [file for file in (data / "blobs").rglob("*") if file.is_file()]
+    assert files(data) == before
+    assert tables(database_url) == []
+
+
+@pytest.mark.parametrize("gone", [["server.key"], ["server.key", "database.id", "credentials"]])
+def test_a_server_key_that_is_missing(tmp_path: Path, database_url: str, gone: list[str]) -> None:
+    data = tmp_path / "data"
+    started(data, database_url=database_url)
+    for name in gone:
+        (data / name).unlink()
+    before = files(data)
+
+    check_failed(serve(data, "--database-url", database_url), no_key(data))
+
+    assert files(data) == before
+
+
+def test_a_database_without_its_data_directory(tmp_path: Path, database_url: str) -> None:
+    started(tmp_path / "data", database_url=database_url)
+    other = tmp_path / "other"
+
+    check_failed(serve(other, "--database-url", database_url), no_key(other))
+
+    assert not other.exists()
+
+
+def test_a_start_that_was_cut_short_is_begun_again(tmp_path: Path, database_url: str) -> None:
+    data = tmp_path / "data"
+    ServerKey.read_or_create(data / "server.key")
+    assert started(data, database_url=database_url).is_first
+
+    other = tmp_path / "other"
+    ServerKey.read_or_create(other / "server.key")
+    database = Database(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    migrate.migrate(database)
+    database.close()
+    assert started(other, database_url=f"sqlite:///{tmp_path / 'other.sqlite'}").is_first
 
 
 def test_the_wrong_server_key(tmp_path: Path) -> None:

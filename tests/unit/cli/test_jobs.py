@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import text
 
 from longshore import server
 from longshore.clock import DAY, SECOND
@@ -166,23 +165,6 @@ def test_a_worker_does_jobs_until_it_is_told_to_stop(
             pass
         process.send_signal(number)
         assert process.wait(60) == 0
-
-
-def test_a_worker_needs_a_registry(tmp_path: Path) -> None:
-    result = run("worker", "--data", tmp_path / "nowhere")
-    assert result.exit_code == 2
-    assert "can't be opened" in result.stderr
-
-
-def test_a_worker_leaves_the_database_of_another_version_alone(
-    data: Path, context: Context
-) -> None:
-    with context.database.write() as tx:
-        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    check_failed(
-        run("worker", "--data", data),
-        "The database is another version's. Start a server of this version first.",
-    )
 
 
 @pytest.mark.parametrize("command", ["worker", "serve"])

@@ -82,4 +82,4 @@ def test_without_a_registry_there_is_no_key(tmp_path: Path) -> None:
     for command in ("rotate", "retire", "list"):
         result = run("key", command, "--data", tmp_path / "nothing")
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith("longshore: The registry in ")
+        assert result.stderr.startswith("longshore: There is no registry in ")

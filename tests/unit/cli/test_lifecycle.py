@@ -123,6 +123,6 @@ def test_another_registry_is_named_by_account_and_region(data: Path, context: Co
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
     check_failed(
         run("lifecycle", "run", "a", "--data", data / "nowhere"),
-        f"The registry in {data / 'nowhere'} can't be opened: [Errno 2] No such file or "
-        f"directory: '{data / 'nowhere' / 'server.key'}'",
+        f"There is no registry in {data / 'nowhere'}. Start the server once (longshore serve), "
+        "or name the data directory with --data.",
     )

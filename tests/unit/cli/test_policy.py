@@ -168,13 +168,69 @@ def test_a_key_without_a_value(data: Path, text: str) -> None:
     )
 
 
-def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
-    result = explain(tmp_path / "nowhere", **PULL)
+FORM = "write SERVICE:NAME, such as ecr:BatchGetImage."
+UNKNOWN = "Longshore knows no such action."
+NO_NEAREST = "Most are named as operations of the API are, such as ecr:BatchGetImage."
 
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(
-        f"longshore: The registry in {tmp_path}/nowhere can't be opened"
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        *((text, FORM) for text in ("", "PutImage", "ecr:", ":PutImage", "ecr:*", "*", "ecr/Put")),
+        ("ecr:PutImagee", f"{UNKNOWN} Did you mean ecr:PutImage?"),
+        ("ECR:batchgetimages", f"{UNKNOWN} Did you mean ecr:BatchGetImage?"),
+        ("iam:CreateUsr", f"{UNKNOWN} Did you mean iam:CreateUser?"),
+        ("sts:AsumeRole", f"{UNKNOWN} Did you mean sts:AssumeRole?"),
+        ("ecr:Foo", f"{UNKNOWN} {NO_NEAREST}"),
+    ],
+)
+@pytest.mark.parametrize("principal", [f"arn:aws:iam::{ACCOUNT}:user/administrator", ANN])
+def test_what_is_no_action_is_neither_allowed_nor_refused(
+    data: Path, principal: str, action: str, message: str
+) -> None:
+    check_failed(
+        explain(data, principal=principal, action=action, resource="demo/app"),
+        f"--action {action}: {message}",
     )
+
+
+@pytest.mark.parametrize(
+    ("resource", "arn"),
+    [
+        ("demo/app", ARN),
+        ("team/api", REGISTRY.repository_arn("team/api")),
+        *((text, ARN) for text in ("", "**", "demo:1", "arn:aws:ecr", "arn:aws:ecr:::", "Demo")),
+    ],
+)
+def test_what_is_no_resource_is_neither_allowed_nor_refused(
+    data: Path, resource: str, arn: str
+) -> None:
+    check_failed(
+        explain(data, action="ecr:PutImage", resource=resource),
+        f"--resource {resource}: write an ARN, such as {arn}, or *.",
+    )
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("ecr:PutImage", "*"),
+        ("ecr:putimage", REGISTRY.repository_arn("*")),
+        ("ecr:ReplicateImage", ARN),
+        ("ecr:StartImageScan", ARN),
+        ("sts:TagSession", f"arn:aws:iam::{ACCOUNT}:role/ci"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/ci"),
+        ("s3:GetObject", "arn:aws:s3:::bucket/key"),
+        ("s3:Foo", "*"),
+    ],
+)
+def test_every_action_that_there_is_can_be_asked_for(
+    data: Path, action: str, resource: str
+) -> None:
+    administrator = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+    result = explain(data, principal=administrator, action=action, resource=resource)
+    assert (result.exit_code, result.stdout.partition("\n")[0]) == (0, "Allowed.")
 
 
 # --- longshore policy remove ----------------------------------------------------------------------

@@ -15,7 +15,16 @@ from sqlalchemy import inspect, select, text
 from longshore.metadata import migrate as migrating
 from longshore.metadata import schema
 from longshore.metadata.database import Database
-from longshore.metadata.migrate import SchemaTooNew, migrate, newest_revision, revision_of
+from longshore.metadata.migrate import (
+    NoSchema,
+    OtherSchema,
+    SchemaTooNew,
+    SchemaTooOld,
+    check_schema,
+    migrate,
+    newest_revision,
+    revision_of,
+)
 from tests.support.threads import at_once, outcome
 
 if TYPE_CHECKING:
@@ -179,6 +188,33 @@ def test_a_database_of_a_later_version_is_refused_and_stays_as_it_is(database: D
         # Others use it after this test.
         with database.write() as tx:
             tx.execute(version, {"version": newest_revision()})
+
+
+@pytest.mark.parametrize(
+    ("revision", "refusal"), [(NEWER, SchemaTooNew), ("0011", SchemaTooOld), ("0001", SchemaTooOld)]
+)
+def test_the_schema_of_another_version_is_told_from_this_one_s(
+    database: Database, revision: str, refusal: type[OtherSchema]
+) -> None:
+    check_schema(database)
+    version = text("UPDATE alembic_version SET version_num = :version")
+    with database.write() as tx:
+        tx.execute(version, {"version": revision})
+    try:
+        with pytest.raises(refusal):
+            check_schema(database)
+    finally:
+        # Others use it after this test.
+        with database.write() as tx:
+            tx.execute(version, {"version": newest_revision()})
+
+
+def test_to_ask_for_the_schema_makes_nothing(empty: Database, tmp_path: Path) -> None:
+    before = [*tmp_path.iterdir()]
+    with pytest.raises(NoSchema):
+        check_schema(empty)
+    assert revision_of(empty) is None
+    assert [*tmp_path.iterdir()] == before
 
 
 def test_the_keys_of_earlier_versions_become_those_of_the_administrator(empty: Database) -> None:

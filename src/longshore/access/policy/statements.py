@@ -32,6 +32,11 @@ _SERVICE_PART: Final = 2
 _Covers: TypeAlias = Callable[[str], bool]
 
 
+def is_action(text: str) -> bool:
+    """Tell whether `text` has the form of one action, such as `ecr:PutImage`: no wildcards."""
+    return _ACTION.fullmatch(text) is not None and not {"*", "?"} & {*text}
+
+
 class Effect(StrEnum):
     """What a statement that matches does."""
 

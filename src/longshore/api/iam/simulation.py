@@ -11,7 +11,7 @@ from longshore.access.policy.documents import Grammar
 from longshore.access.policy.evaluation import Policies, Source
 from longshore.access.policy.explanation import Part, explain
 from longshore.access.policy.positions import statement_spans
-from longshore.access.policy.statements import Effect
+from longshore.access.policy.statements import Effect, is_action
 from longshore.access.policy.subjects import Kind, Request, Subject
 from longshore.api.iam.listings import Page
 from longshore.errors import NotBuiltYet
@@ -106,7 +106,7 @@ def _simulate(call: Call, request: Mapping[str, Any], principal: Principal) -> O
         if request.get(member):
             raise NotBuiltYet(f"{member} is not built yet in Longshore.")
     for action in request["ActionNames"]:
-        if not all(action.partition(":")):
+        if not is_action(action):
             raise InvalidInput(f"Invalid action: {action}")
     simulation = _Simulation(
         principal,

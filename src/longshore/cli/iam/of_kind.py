@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from longshore.cli.commands import opened_context
+from longshore.cli.commands import fail, opened_context
 from longshore.cli.iam.group import everything, on_store, policy_arn
 from longshore.cli.output import output_option, write_rows
 from longshore.cli.values import moment, read_document
@@ -49,6 +49,7 @@ def add_common_commands(group: click.Group, word: str) -> None:
     )
     def delete(settings: Settings, *, name: str, force: bool) -> None:
         from longshore.identity import identities, removal  # noqa: PLC0415
+        from longshore.identity.errors import DeleteConflict  # noqa: PLC0415
         from longshore.identity.kinds import Kind  # noqa: PLC0415
 
         account, kind = settings.account, Kind(word)
@@ -56,8 +57,11 @@ def add_common_commands(group: click.Group, word: str) -> None:
             if force:
                 removal.remove_whole(context, account, kind, name)
             else:
-                with context.database.write() as tx:
-                    identities.remove(tx, identities.find(tx, account, kind, name, lock=True))
+                try:
+                    with context.database.write() as tx:
+                        identities.remove(tx, identities.find(tx, account, kind, name, lock=True))
+                except DeleteConflict as error:
+                    fail(f"{error} To delete the {word} with whatever it has, say --force.")
         click.echo(f"The {word} {name} is deleted")
 
     @group.command(help=f"Give a {word} a managed policy, by its name or its ARN.")

@@ -216,7 +216,9 @@ def test_a_user_goes_with_everything_by_force_alone(registry: Registry) -> None:
     registry.iam("user", "put-policy", "alice", "x", registry.file("p.json", allow("*")))
     registry.iam("key", "create", "--user", "alice")
     _, password = robot_tokens.create(registry.context, ACCOUNT, "alice", allow("*"))
-    assert "Cannot delete entity" in registry.refused("user", "delete", "alice")
+    refusal = registry.refused("user", "delete", "alice")
+    assert refusal.startswith("longshore: Cannot delete entity, must ")
+    assert refusal.endswith(" first. To delete the user with whatever it has, say --force.\n")
     assert robot_tokens.authenticate(registry.context, password, "alice").name == "alice"
     registry.iam("user", "delete", "alice", "--force")
     with pytest.raises(UnrecognizedClient):
