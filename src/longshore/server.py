@@ -286,7 +286,7 @@ def _ensure_identity(context: Context, settings: Settings) -> None:
     with context.database.write() as tx:
         take_turns(tx)
         is_new = tx.execute(select(table.c.id)).first() is None
-        if is_new and next(context.blobs.locations(), None) is None:
+        if is_new and not _has_blobs(context):
             # A file of a start that was cut short names no database, and may name this one.
             write_private_file(file, f"{uuid.uuid4()}\n")
             tx.execute(
@@ -297,6 +297,17 @@ def _ensure_identity(context: Context, settings: Settings) -> None:
                 )
             )
     check_identity(context, settings)
+
+
+def _has_blobs(context: Context) -> bool:
+    """Tell whether there are bytes that would be garbage to a new database, here or archived."""
+    if next(context.blobs.locations(), None) is not None:
+        return True
+    try:
+        return context.archive is not None and next(context.archive.locations(), None) is not None
+    except ArchiveUnavailable:
+        # Nobody's yet, or another registry's: what is there isn't this one's to take.
+        return False
 
 
 def _identity_file(settings: Settings) -> Path:

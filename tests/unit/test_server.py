@@ -167,6 +167,13 @@ def test_there_is_no_start_without_the_archive_directory_that_is_set(
     assert not archiving.archive_directory.exists() or not [*archiving.archive_directory.iterdir()]
 
 
+def test_an_empty_database_is_a_strangers_to_the_layers_in_the_archive(filled: Settings) -> None:
+    empty = filled.model_copy(update={"database_url": f"sqlite:///{filled.data}/empty.sqlite"})
+    with pytest.raises(CannotStart, match="every blob here would be garbage"):
+        server.prepare(empty)
+    server.prepare(filled)
+
+
 def test_there_is_no_start_without_the_setting_while_layers_are_there(filled: Settings) -> None:
     without = filled.model_copy(update={"archive_directory": None})
     with pytest.raises(CannotStart, match="3 layers of archived images lie in an archive"):
