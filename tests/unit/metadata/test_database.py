@@ -451,7 +451,7 @@ def test_any_other_failure_is_not_taken_for_a_full_disk(
 # --- Closing --------------------------------------------------------------------------------------
 
 
-def test_the_last_who_closes_a_database_of_sqlite_leaves_one_file(
+def test_the_last_who_closes_a_database_of_sqlite_leaves_it_and_its_lock(
     tmp_path: Path,
 ) -> None:
     both = [Database(tmp_path / "metadata.sqlite") for _ in range(2)]
@@ -461,7 +461,10 @@ def test_the_last_who_closes_a_database_of_sqlite_leaves_one_file(
         each.generation()
     for each in both:
         each.close()
-    assert [path.name for path in tmp_path.iterdir()] == ["metadata.sqlite"]
+    assert {path.name: path.stat().st_size > 0 for path in tmp_path.iterdir()} == {
+        "metadata.sqlite": True,
+        "metadata.sqlite-lock": False,
+    }
 
 
 def test_a_new_file_can_be_opened_while_somebody_else_does(
