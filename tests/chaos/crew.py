@@ -17,8 +17,8 @@ from tests.chaos.doomed import Doom
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from ctypes import c_longlong
     from multiprocessing.context import ForkServerProcess
-    from multiprocessing.sharedctypes import Synchronized
     from pathlib import Path
 
     from longshore.metadata.database import Database
@@ -46,7 +46,7 @@ class Crew:
     def __init__(
         self,
         options: Mapping[str, Any],
-        clock: Synchronized[int],
+        clock: c_longlong,
         home: Path,
         *,
         kinds: Collection[str],

@@ -26,7 +26,7 @@ from tests.support.statements import tell_before_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from multiprocessing.sharedctypes import Synchronized
+    from ctypes import c_longlong
     from pathlib import Path
 
     from longshore.jobs.queue import Job, Terms
@@ -106,9 +106,7 @@ class Fate:
         return self._terms[job.kind].are_over(job.attempts)
 
 
-def work(
-    options: Mapping[str, Any], clock: Synchronized[int], doom: Doom | None, deaths: Path
-) -> None:
+def work(options: Mapping[str, Any], clock: c_longlong, doom: Doom | None, deaths: Path) -> None:
     """Do what is to be done, and never end by itself.
 
     Args:

@@ -28,7 +28,7 @@ from tests.support.receiver import receiving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from multiprocessing.sharedctypes import Synchronized
+    from ctypes import c_longlong
     from pathlib import Path
 
     from longshore.clock import Millis
@@ -76,7 +76,7 @@ class Scene:
         happened: what the events have to tell: the action, the repository and the digest.
     """
 
-    def __init__(self, home: Path, database_url: str | None, clock: Synchronized[int]) -> None:
+    def __init__(self, home: Path, database_url: str | None, clock: c_longlong) -> None:
         self._open = ExitStack()
         self._webhook = self._open.enter_context(receiving())
         self._file = home / "events.json"
