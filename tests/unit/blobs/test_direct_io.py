@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import random
-from mmap import mmap
+from mmap import ACCESS_COPY, PAGESIZE, mmap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,7 +123,13 @@ def _skip_unless_cache_can_be_passed(directory: Path) -> None:
 
 
 def _is_cached(file: int, offset: int) -> bool:
-    try:
-        return os.preadv(file, [bytearray(4096)], offset, os.RWF_NOWAIT) == 4096
-    except BlockingIOError:
-        return False
+    """Tell whether the kernel has a page of a file in memory; to read it might get it there."""
+    page = mmap(file, PAGESIZE, access=ACCESS_COPY, offset=offset)
+    place = ctypes.c_char.from_buffer(page)
+    answer = ctypes.create_string_buffer(1)
+    libc = ctypes.CDLL(None, use_errno=True)
+    status = libc.mincore(ctypes.c_void_p(ctypes.addressof(place)), PAGESIZE, answer)
+    del place
+    page.close()
+    assert status == 0, os.strerror(ctypes.get_errno())
+    return bool(answer.raw[0] & 1)
