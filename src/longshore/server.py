@@ -7,7 +7,7 @@ import io
 import logging
 import ssl
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -251,14 +251,14 @@ def _refuse_to_replace(settings: Settings) -> None:
     from longshore.metadata.migrate import revision_of  # noqa: PLC0415
 
     # In the order in which a start makes them, backwards: another one may be doing so now.
-    is_filled = has_blobs(settings.data)
+    filled = _filled_directory(settings)
     with closing(Database(settings.database)) as database:
         has_tables = revision_of(database) is not None
     if has_tables and not server_key_file(settings).exists():
         raise _key_is_missing(settings)
-    if is_filled and not has_tables:
+    if filled is not None and not has_tables:
         raise CannotStart(
-            f"There are blobs in {settings.data}, and their database is empty or missing. Take it "
+            f"There are blobs in {filled}, and their database is empty or missing. Take it "
             "from the backup, or start with the database of before or with another data "
             "directory: to a new database, every blob here would be garbage."
         )
@@ -286,7 +286,7 @@ def _ensure_identity(context: Context, settings: Settings) -> None:
     with context.database.write() as tx:
         take_turns(tx)
         is_new = tx.execute(select(table.c.id)).first() is None
-        if is_new and not _has_blobs(context):
+        if is_new and _filled_directory(settings) is None:
             # A file of a start that was cut short names no database, and may name this one.
             write_private_file(file, f"{uuid.uuid4()}\n")
             tx.execute(
@@ -299,15 +299,16 @@ def _ensure_identity(context: Context, settings: Settings) -> None:
     check_identity(context, settings)
 
 
-def _has_blobs(context: Context) -> bool:
-    """Tell whether there are bytes that would be garbage to a new database, here or archived."""
-    if next(context.blobs.locations(), None) is not None:
-        return True
-    try:
-        return context.archive is not None and next(context.archive.locations(), None) is not None
-    except ArchiveUnavailable:
-        # Nobody's yet, or another registry's: what is there isn't this one's to take.
-        return False
+def _filled_directory(settings: Settings) -> Path | None:
+    """Return a directory whose bytes would be garbage to a new database, or None."""
+    if has_blobs(settings.data):
+        return settings.data
+    archive = _archive(settings)
+    # Nobody's yet, or another registry's: what is there isn't this one's to take.
+    with suppress(ArchiveUnavailable):
+        if archive is not None and next(archive.locations(), None) is not None:
+            return settings.archive_directory
+    return None
 
 
 def _identity_file(settings: Settings) -> Path:

@@ -34,7 +34,8 @@ class WriteLock:
         self._of_threads.acquire()
         try:
             if self._descriptor is None:
-                self._descriptor = _open(self._file)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._descriptor = os.open(self._file, flags, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         except BaseException:
             self._of_threads.release()
@@ -54,7 +55,3 @@ class WriteLock:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
-
-
-def _open(file: Path) -> int:
-    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
